@@ -1,0 +1,122 @@
+"""The loop: take messages while there is room, hand each to the processor, do its verdict."""
+
+import asyncio
+import contextlib
+
+import structlog
+
+from bridge.credit import Credit
+from bridge.heartbeat import Heartbeat
+from bridge.process import InHand, Processor
+from bridge.verdict import Done, Leave, Park, Release, Verdict
+from records.errors import RecordsError, Unavailable
+from records.queue import Delivery, Queue
+
+#: Seconds between two looks at Serve while there is no room.
+_NO_ROOM_S = 0.5
+#: Seconds to wait before the queue is asked again after it did not answer.
+_QUEUE_DOWN_S = 2.0
+#: SQS's longest visibility timeout.
+_MAX_DELAY_S = 43_200
+
+
+class Consumer:
+    """One queue's messages, as many at once as Serve has room for."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        processor: Processor,
+        *,
+        credit: Credit,
+        heartbeat: Heartbeat,
+        parked: Queue | None,
+        long_poll_s: int,
+        max_in_hand: int,
+    ) -> None:
+        self._queue = queue
+        self._processor = processor
+        self._credit = credit
+        self._heartbeat = heartbeat
+        self._parked = parked
+        self._long_poll_s = long_poll_s
+        self._max_in_hand = max_in_hand
+        self._in_hand: dict[asyncio.Task[None], InHand] = {}
+
+    async def run(self, stop: asyncio.Event, *, grace_s: float) -> None:
+        """Consume until `stop` is set; then finish what fits into `grace_s`, release the rest."""
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            while not stop.is_set():
+                await self._round(stopping)
+        finally:
+            stopping.cancel()
+        await self._drain(grace_s)
+
+    async def _round(self, stopping: asyncio.Task[bool]) -> None:
+        waiting = sum(each.waiting for each in self._in_hand.values())
+        room = await self._credit.room(waiting=waiting, in_hand=len(self._in_hand))
+        room = min(room, self._max_in_hand - len(self._in_hand))
+        if room <= 0:
+            await asyncio.wait(
+                {stopping, *self._in_hand}, timeout=_NO_ROOM_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            return
+        try:
+            deliveries = await asyncio.to_thread(
+                self._queue.receive, limit=room, wait_s=self._long_poll_s
+            )
+        except Unavailable as error:
+            structlog.get_logger().warning("queue unavailable", reason=str(error))
+            await asyncio.wait({stopping}, timeout=_QUEUE_DOWN_S)
+            return
+        for delivery in deliveries:
+            self._heartbeat.add(delivery)
+            if stopping.done():
+                # They came in answer to a question from before we were told to stop.
+                verdict = Release(delay_s=0, reason="stopping")
+                await asyncio.to_thread(self._carry_out, delivery, verdict)
+                continue
+            in_hand = InHand()
+            task = asyncio.create_task(self._handle(delivery, in_hand))
+            self._in_hand[task] = in_hand
+            task.add_done_callback(self._in_hand.pop)
+
+    async def _handle(self, delivery: Delivery, in_hand: InHand) -> None:
+        verdict: Verdict = Release(delay_s=0, reason="stopping")
+        # Told to stop before the processor had begun: the verdict above stands.
+        with contextlib.suppress(asyncio.CancelledError):
+            verdict = await self._processor.process(delivery, in_hand)
+        await asyncio.to_thread(self._carry_out, delivery, verdict)
+
+    def _carry_out(self, delivery: Delivery, verdict: Verdict) -> None:
+        """Do what the verdict says. If SQS does not answer, the message comes again."""
+        self._heartbeat.remove(delivery)
+        log = structlog.get_logger().bind(message_id=delivery.message_id)
+        try:
+            match verdict:
+                case Done():
+                    self._queue.delete(delivery)
+                case Release():
+                    delay_s = min(round(verdict.delay_s), _MAX_DELAY_S)
+                    self._queue.release(delivery, delay_s=delay_s)
+                    log.info("message released", delay_s=delay_s, reason=verdict.reason)
+                case Park():
+                    log.error("message parked", reason=verdict.reason)
+                    if self._parked is not None:
+                        self._parked.send(delivery.body)
+                        self._queue.delete(delivery)
+                case Leave():
+                    log.warning("lease lost")
+        except RecordsError as error:
+            log.warning("verdict not carried out", reason=str(error))
+
+    async def _drain(self, grace_s: float) -> None:
+        structlog.get_logger().info("draining", in_hand=len(self._in_hand))
+        if self._in_hand:
+            await asyncio.wait(set(self._in_hand), timeout=grace_s)
+        left = set(self._in_hand)
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left)

@@ -1,0 +1,120 @@
+"""The API as Python calls: what command line, UI and load test share."""
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+
+import httpx
+from pydantic import ValidationError
+
+from client.errors import Refused, TimedOut, Unreachable
+from jobs.view import JobPage, JobView, ModelPage, Problem
+
+#: Between two looks at a job that the server gives no `Retry-After` for.
+POLL_S = 0.5
+
+
+class Client:
+    """A connection to the API. Safe to share between threads."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        api_key: str | None = None,
+        timeout_s: float = 30,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        headers = {"x-api-key": api_key} if api_key else {}
+        self._http = httpx.Client(
+            base_url=url.rstrip("/"), headers=headers, timeout=timeout_s, transport=transport
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def submit(self, request: Mapping[str, Any]) -> JobView:
+        """Post a job; the view tells its `uid`. Raises `Refused` with the faults."""
+        return JobView.model_validate(self._call("POST", "/v1/jobs", json=request).json())
+
+    def job(self, name: str) -> JobView:
+        """The job of that uid or of that id of yours."""
+        return JobView.model_validate(self._call("GET", f"/v1/jobs/{name}").json())
+
+    def jobs(
+        self, *, status: str | None = None, limit: int = 20, cursor: str | None = None
+    ) -> JobPage:
+        """One page of your jobs, newest first."""
+        wanted = {"status": status, "limit": limit, "cursor": cursor}
+        params = {name: value for name, value in wanted.items() if value is not None}
+        return JobPage.model_validate(self._call("GET", "/v1/jobs", params=params).json())
+
+    def watch(self, name: str, *, timeout_s: float | None = None) -> Iterator[JobView]:
+        """The job as it is now and whenever it was looked at again, until it has ended.
+
+        Raises `TimedOut` if it has not ended after `timeout_s`.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            answer = self._call("GET", f"/v1/jobs/{name}")
+            view = JobView.model_validate(answer.json())
+            yield view
+            if view.done:
+                return
+            if deadline is not None and time.monotonic() > deadline:
+                raise TimedOut(f"job {name} is still {view.status} after {timeout_s:g} s")
+            # The server names whole seconds; a person who watches wants to see steps.
+            time.sleep(min(float(answer.headers.get("retry-after", POLL_S)), POLL_S))
+
+    def wait(self, name: str, *, timeout_s: float | None = None) -> JobView:
+        """The job once it has ended."""
+        for view in self.watch(name, timeout_s=timeout_s):
+            last = view
+        return last
+
+    def cancel(self, name: str) -> JobView:
+        """Ask for the job to stop; look at the answer's status for what became of it."""
+        return JobView.model_validate(self._call("POST", f"/v1/jobs/{name}/cancel").json())
+
+    def delete(self, name: str) -> None:
+        """Remove the images of a job that has ended, and what it was asked."""
+        self._call("DELETE", f"/v1/jobs/{name}")
+
+    def models(self) -> ModelPage:
+        """The models, with a JSON Schema of the input that each takes."""
+        return ModelPage.model_validate(self._call("GET", "/v1/models").json())
+
+    def download(self, url: str) -> bytes:
+        """The bytes behind an output's `url`, which carries its own permission."""
+        try:
+            # Not this client's connection: its key is no business of the bucket.
+            return httpx.get(url, timeout=self._http.timeout).raise_for_status().content
+        except httpx.HTTPError as error:
+            raise Unreachable(f"cannot download the output: {error}") from error
+
+    def _call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        try:
+            answer = self._http.request(method, path, **arguments)
+        except httpx.HTTPError as error:
+            raise Unreachable(f"{self._http.base_url} does not answer: {error}") from error
+        if answer.is_success:
+            return answer
+        raise Refused(_problem(answer))
+
+
+def _problem(answer: httpx.Response) -> Problem:
+    """The problem in an answer; a gateway's own refusals are not in our form."""
+    try:
+        return Problem.model_validate(answer.json())
+    except (ValueError, ValidationError):
+        reason = answer.reason_phrase or "refused"
+        return Problem(
+            title=reason, status=answer.status_code, detail=answer.text[:500], code="http_error"
+        )

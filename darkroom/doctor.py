@@ -1,0 +1,90 @@
+"""What this machine has, and what of a stack answers."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import httpx
+
+from darkroom.ports import Ports, is_free
+
+#: The libraries whose versions decide what works.
+_LIBRARIES = ("ray", "torch", "diffusers", "transformers", "gradio", "boto3", "ministack")
+#: Programs that only some commands need.
+_PROGRAMS = ("terraform", "kubectl", "chromium")
+_DISK_NEEDED_GIB = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One thing looked at. Not `ok` means that something here will not work."""
+
+    name: str
+    ok: bool
+    found: str
+
+
+def examine(state: Mapping[str, object]) -> list[Check]:
+    """Look at versions, disk, ports, and at the stack that `state` describes."""
+    checks = [_python(), _disk(), *(_library(name) for name in _LIBRARIES)]
+    checks += [_program(name) for name in _PROGRAMS]
+    if not state:
+        usual = Ports()
+        checks += [_port(name, port) for name, port in vars(usual).items()]
+    for name in ("api", "ui", "serve", "dashboard", "aws"):
+        if name in state:
+            checks.append(_reachable(name, str(state[name])))
+    return checks
+
+
+def _python() -> Check:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Check(name="python", ok=sys.version_info[:2] == (3, 11), found=version)
+
+
+def _disk() -> Check:
+    free_gib = shutil.disk_usage(Path.cwd()).free / 2**30
+    return Check(name="disk", ok=free_gib >= _DISK_NEEDED_GIB, found=f"{free_gib:.1f} GiB free")
+
+
+def _library(name: str) -> Check:
+    try:
+        return Check(name=name, ok=True, found=metadata.version(name))
+    except metadata.PackageNotFoundError:
+        return Check(name=name, ok=False, found="not installed; run make")
+
+
+def _program(name: str) -> Check:
+    """A program that is optional: its absence is worth knowing, not wrong."""
+    path = shutil.which(name)
+    if path is None:
+        return Check(name=name, ok=True, found="not installed (optional)")
+    try:
+        answer = subprocess.run(  # noqa: S603  # a program found by name, asked its version
+            [path, "version" if name != "chromium" else "--version"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return Check(name=name, ok=True, found=f"{path} does not answer")
+    lines = (answer.stdout or answer.stderr).strip().splitlines()
+    return Check(name=name, ok=True, found=lines[0] if lines else path)
+
+
+def _port(name: str, port: int) -> Check:
+    """A usual port: `darkroom up` takes another one where it is taken."""
+    return Check(name=f"port {port} ({name})", ok=True, found="free" if is_free(port) else "taken")
+
+
+def _reachable(name: str, url: str) -> Check:
+    try:
+        status = httpx.get(url, timeout=5, trust_env=False).status_code
+    except httpx.HTTPError as error:
+        return Check(name=name, ok=False, found=f"{url} does not answer: {type(error).__name__}")
+    return Check(name=name, ok=True, found=f"{url} answers ({status})")

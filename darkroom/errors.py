@@ -1,0 +1,23 @@
+"""What can keep a command from doing its work.
+
+DarkroomError
+├── StackError     the local stack cannot start or has broken down
+│   └── PortTaken  something else listens on a port that we need
+└── NoStack        no address of an API is known
+"""
+
+
+class DarkroomError(Exception):
+    """Base of everything that `darkroom` raises; the message is for the person at the terminal."""
+
+
+class StackError(DarkroomError):
+    """The local stack cannot start or has broken down; the message says why."""
+
+
+class PortTaken(StackError):
+    """Something else listens on a port that we need; free it or choose another."""
+
+
+class NoStack(DarkroomError):
+    """No address of an API is known: start `darkroom up` or set DARKROOM_API_URL."""

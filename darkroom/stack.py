@@ -1,0 +1,264 @@
+"""The whole system on this machine: started in order, stopped in order, nothing left behind."""
+
+import json
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from darkroom.cloud import Cloud, create_cloud
+from darkroom.errors import StackError
+from darkroom.ports import HOST, Ports
+from darkroom.process import StackProcess
+from jobs.catalogue import Catalogue
+from jobs.environment import read_catalogue
+from records.connect import connect
+from records.keys import DEFAULT_TENANT, key_digest
+
+#: The emulator's own: it checks signatures of presigned URLs against them.
+_REGION, _CREDENTIAL = "us-east-1", "test"
+ROOT = Path(__file__).resolve().parent.parent
+#: Seconds; measured 8 with a warm file cache on two cores, much more on the first run.
+_START_S = 120
+#: Seconds that each part has to stop. A bridge needs its own grace period and a little more.
+_STOP_S = 15
+_BRIDGE_GRACE_S = 10
+#: Bytes: logs, Ray's session and the object store's spill.
+_DISK_NEEDED = 500 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackOptions:
+    """What a local stack is to have."""
+
+    ports: Ports = field(default_factory=Ports.free)
+    ui: bool = True
+    bridges: int = 1
+    subscribers: tuple[str, ...] = ("demo",)
+    #: Seconds until Serve's last replica goes.
+    idle_s: float = 60
+    #: Variables for all our processes, over what the stack sets itself.
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+class Stack:
+    """A running local stack. Use `Stack.running`; it stops everything it started."""
+
+    def __init__(self, options: StackOptions, home: Path) -> None:
+        self.options = options
+        self.home = home
+        self.api_key = secrets.token_urlsafe(24)
+        self.ray_token = secrets.token_hex(32)
+        self.processes: dict[str, StackProcess] = {}
+        self._cloud: Cloud | None = None
+        self._catalogue: Catalogue | None = None
+
+    @classmethod
+    @contextmanager
+    def running(cls, options: StackOptions | None = None) -> Iterator[Self]:
+        """A stack from here to the end of the block."""
+        # Short: Ray's sockets lie below it, and their paths may have 107 bytes.
+        home = Path(tempfile.mkdtemp(prefix="darkroom-"))
+        stack = cls(options or StackOptions(), home)
+        try:
+            stack.start()
+            yield stack
+        finally:
+            stack.stop()
+            shutil.rmtree(home, ignore_errors=True)
+
+    @property
+    def cloud(self) -> Cloud:
+        """The emulated AWS."""
+        if self._cloud is None:
+            raise StackError("the stack has not been started")
+        return self._cloud
+
+    @property
+    def api_url(self) -> str:
+        return f"http://{HOST}:{self.options.ports.api}"
+
+    @property
+    def ui_url(self) -> str:
+        return f"http://{HOST}:{self.options.ports.ui}"
+
+    @property
+    def serve_url(self) -> str:
+        return f"http://{HOST}:{self.options.ports.serve}"
+
+    @property
+    def dashboard_url(self) -> str:
+        return f"http://{HOST}:{self.options.ports.dashboard}"
+
+    @property
+    def aws_url(self) -> str:
+        return f"http://{HOST}:{self.options.ports.aws}"
+
+    def environ(self) -> dict[str, str]:
+        """The variables of every process of ours: AWS's own and the project's."""
+        found = {
+            **os.environ,
+            "AWS_ENDPOINT_URL": self.aws_url,
+            "AWS_ACCESS_KEY_ID": _CREDENTIAL,
+            "AWS_SECRET_ACCESS_KEY": _CREDENTIAL,
+            "AWS_REGION": _REGION,
+            "AWS_DEFAULT_REGION": _REGION,
+            # A person's own profiles and credentials have no business here.
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "DARKROOM_RUNTIMES": os.environ.get("DARKROOM_RUNTIMES", str(ROOT / "runtimes.yaml")),
+            "DARKROOM_MODELS_ROOT": os.environ.get("DARKROOM_MODELS_ROOT", str(ROOT)),
+            "DARKROOM_IDLE_S": f"{self.options.idle_s:g}",
+            "PYTHONUNBUFFERED": "1",
+            "OMP_NUM_THREADS": "1",
+            **self.options.environ,
+        }
+        found.pop("AWS_PROFILE", None)
+        if self._cloud is not None:
+            found |= {
+                "DARKROOM_JOB_TABLE": self._cloud.table,
+                "DARKROOM_BUCKET": self._cloud.bucket,
+                "DARKROOM_JOBS_TOPIC_ARN": self._cloud.jobs_topic_arn,
+                "DARKROOM_NOTICES_TOPIC_ARN": self._cloud.notices_topic_arn,
+            }
+        return found
+
+    def start(self) -> None:
+        """Start everything and wait until it answers."""
+        if shutil.disk_usage(self.home).free < _DISK_NEEDED:
+            raise StackError(f"{self.home.parent} has less than {_DISK_NEEDED >> 20} MiB free")
+        self._catalogue = read_catalogue(self.environ())
+        self._start_aws()
+        serve = self._start_serve()
+        self._cloud = create_cloud(
+            self._catalogue, connect=self.connect, subscribers=self.options.subscribers
+        )
+        api = self._start_api()
+        ui = self._start_ui() if self.options.ui else None
+        for runtime in self._catalogue.runtimes:
+            for number in range(1, self.options.bridges + 1):
+                self.start_bridge(runtime, number)
+        self._spawn("sweeper", "bridge.sweeper", "--every", "5")
+        api.wait_until(lambda: _answers(f"{self.api_url}/healthz"), timeout_s=_START_S)
+        serve.wait_until(lambda: serve.ready_line() is not None, timeout_s=_START_S)
+        if ui is not None:
+            ui.wait_until(lambda: ui.ready_line() is not None, timeout_s=_START_S)
+
+    def stop(self) -> None:
+        """Stop everything, those first that others need least; bridges drain."""
+        order = [n for n in self.processes if n.startswith("bridge")]
+        order += [n for n in ("ui", "sweeper", "api", "serve", "aws") if n in self.processes]
+        for name in order:
+            self.processes.pop(name).stop(grace_s=_STOP_S)
+
+    def start_bridge(self, runtime: str, number: int) -> StackProcess:
+        """One more bridge for `runtime`."""
+        queues = self.cloud.queues[runtime]
+        return self._spawn(
+            f"bridge-{runtime}-{number}",
+            "bridge",
+            HOSTNAME=f"bridge-{runtime}-{number}",
+            DARKROOM_RUNTIME=runtime,
+            DARKROOM_QUEUE_URL=queues.jobs,
+            DARKROOM_PARKED_QUEUE_URL=queues.parked,
+            DARKROOM_SERVE_URL=f"{self.serve_url}/{runtime}",
+            # Short, so that a bridge stops soon; the emulator asks no price for a call.
+            DARKROOM_LONG_POLL_S="2",
+            DARKROOM_GRACE_S=str(_BRIDGE_GRACE_S),
+        )
+
+    def connect(self, service: str) -> Any:
+        """A boto3 client of the emulated AWS."""
+        return connect(
+            service,
+            endpoint_url=self.aws_url,
+            region_name=_REGION,
+            aws_access_key_id=_CREDENTIAL,
+            aws_secret_access_key=_CREDENTIAL,
+        )
+
+    def logs(self) -> str:
+        """What all processes have logged so far."""
+        files = sorted(self.home.glob("*.log"))
+        return "\n".join(file.read_text("utf-8", "replace") for file in files)
+
+    def description(self) -> dict[str, str]:
+        """Addresses and keys, for people and for the state file."""
+        return {
+            "api": self.api_url,
+            **({"ui": self.ui_url} if self.options.ui else {}),
+            "docs": f"{self.api_url}/docs",
+            "dashboard": self.dashboard_url,
+            "serve": self.serve_url,
+            "aws": self.aws_url,
+            "api_key": self.api_key,
+            "ray_token": self.ray_token,
+            "logs": str(self.home),
+        }
+
+    def _start_aws(self) -> None:
+        aws = self._spawn(
+            "aws",
+            "ministack",
+            GATEWAY_PORT=str(self.options.ports.aws),
+            BIND_HOST=HOST,
+            S3_DATA_DIR=str(self.home / "s3"),
+            STATE_DIR=str(self.home / "state"),
+            LOG_LEVEL="WARNING",
+        )
+        aws.wait_until(lambda: _answers(self.aws_url), timeout_s=_START_S)
+
+    def _start_serve(self) -> StackProcess:
+        return self._spawn(
+            "serve",
+            "serve_app",
+            DARKROOM_SERVE_PORT=str(self.options.ports.serve),
+            DARKROOM_DASHBOARD_PORT=str(self.options.ports.dashboard),
+            DARKROOM_RAY_TEMP=str(self.home / "ray"),
+            RAY_AUTH_TOKEN=self.ray_token,
+        )
+
+    def _start_api(self) -> StackProcess:
+        keys = {key_digest(self.api_key): DEFAULT_TENANT}
+        return self._spawn(
+            "api",
+            "api",
+            DARKROOM_API_PORT=str(self.options.ports.api),
+            DARKROOM_API_KEYS=self.options.environ.get("DARKROOM_API_KEYS", json.dumps(keys)),
+        )
+
+    def _start_ui(self) -> StackProcess:
+        return self._spawn(
+            "ui",
+            "gradio_ui",
+            DARKROOM_UI_PORT=str(self.options.ports.ui),
+            DARKROOM_API_URL=self.api_url,
+            DARKROOM_API_KEY=self.api_key,
+        )
+
+    def _spawn(self, name: str, module: str, *arguments: str, **environ: str) -> StackProcess:
+        process = StackProcess(
+            name,
+            [sys.executable, "-m", module, *arguments],
+            env=self.environ() | environ,
+            log=self.home / f"{name}.log",
+        )
+        self.processes[name] = process
+        return process
+
+
+def _answers(url: str) -> bool:
+    try:
+        httpx.get(url, timeout=2, trust_env=False)
+    except httpx.HTTPError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""The job table, publishing, notices and the object store."""

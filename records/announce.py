@@ -1,0 +1,55 @@
+"""Telling subscribers how a job ended. The record alone says all there is to tell."""
+
+from jobs.notice import Notice
+from jobs.outcome import Outcome
+from jobs.status import Status
+from records.errors import ConditionFailed
+from records.record import Record, job_key
+from records.table import Change, Require, Table
+from records.topic import Topic
+
+
+def notice_of(record: Record, *, bucket: str) -> Notice:
+    """The notice of a job that has ended; every call for the same job gives the same one."""
+    outcome = record.outcome or Outcome(status=record.status)
+    succeeded = record.status is Status.SUCCEEDED
+    document = outcome.document_key
+    return Notice(
+        runtime=record.runtime,
+        id=record.id,
+        result=succeeded,
+        status="completed" if succeeded else "failed",
+        image_url=[f"s3://{bucket}/{output.key}" for output in outcome.outputs],
+        output_url=f"s3://{bucket}/{document}" if document else None,
+        context={} if record.context is None else record.context,
+        job={
+            "event_id": f"{record.uid}:{record.status}",
+            "uid": record.uid,
+            "tenant": record.tenant,
+            "status": record.status.value,
+            "model": record.model,
+            "task": (record.input or {}).get("task"),
+            "attempts": record.attempt,
+            "metadata": dict(record.metadata),
+            "outputs": [output.model_dump(exclude={"url"}) for output in outcome.outputs],
+            "error": outcome.error.model_dump(mode="json") if outcome.error else None,
+            "warnings": list(outcome.warnings),
+            "trace": record.trace,
+        },
+    )
+
+
+def announce(table: Table, notices: Topic, record: Record, *, bucket: str, now_ms: int) -> Record:
+    """Publish the notice of a job that has ended, then note when.
+
+    A crash between the two announces it twice, with the same event id.
+    """
+    notice = notice_of(record, bucket=bucket)
+    notices.publish(notice.encode(), notice.attributes())
+    change = Change(
+        require=[Require("pk", "present")], set={"notified_at": now_ms}, remove=["unannounced"]
+    )
+    try:
+        return Record.from_item(table.update(job_key(record.uid), change))
+    except ConditionFailed:
+        return record
