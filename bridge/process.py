@@ -19,7 +19,7 @@ from jobs.status import ErrorCode, Status
 from records.accept import accept
 from records.announce import announce
 from records.clock import now_ms
-from records.errors import ObjectChanged, ObjectMissing, RecordMissing
+from records.errors import ObjectChanged, ObjectMissing, RecordMissing, Unavailable
 from records.finish import finish
 from records.lease import Busy, Ended, Lease, lease, release
 from records.queue import Delivery
@@ -134,7 +134,7 @@ class Processor:
             return await self._end(job, generation.held, Outcome.canceled())
         except JobRefused as error:
             generated = refused(error)
-        except ServeUnavailable as error:
+        except (ServeUnavailable, Unavailable) as error:
             return await self._again(job, generation.held, error)
         except asyncio.CancelledError:
             # We are told to stop: somebody else shall have the job, at once.
@@ -145,7 +145,7 @@ class Processor:
         outcome = await asyncio.to_thread(self._outcome, job, generation.held, generated)
         return await self._end(job, generation.held, outcome, generated)
 
-    async def _again(self, job: Job, held: Lease, error: ServeUnavailable) -> Verdict:
+    async def _again(self, job: Job, held: Lease, error: Exception) -> Verdict:
         """Another attempt later, if there is one left."""
         if held.attempt >= ATTEMPTS:
             message = f"gave up after {held.attempt} attempts: {error}"

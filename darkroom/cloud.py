@@ -11,7 +11,6 @@ from records.table import definitions
 #: Receives, releases included, before SQS takes a message for poison. A backstop: attempts
 #: are counted in the record.
 _MAX_RECEIVES = 50
-_VISIBILITY_S = 120
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +40,7 @@ def create_cloud(
     *,
     connect: Callable[[str], Any],
     subscribers: Iterable[str],
+    visibility_s: int = 120,
     name: str = "darkroom",
 ) -> Cloud:
     """Make table, bucket, topics and queues; `connect` gives the client of a service."""
@@ -50,7 +50,9 @@ def create_cloud(
     jobs_topic = sns.create_topic(Name=f"{name}-jobs")["TopicArn"]
     notices_topic = sns.create_topic(Name=f"{name}-notices")["TopicArn"]
     queues = {
-        runtime: _create_runtime_queues(sqs, sns, f"{name}-{runtime}", runtime, jobs_topic)
+        runtime: _create_runtime_queues(
+            sqs, sns, f"{name}-{runtime}", runtime, jobs_topic, visibility_s
+        )
         for runtime in catalogue.runtimes
     }
     notice_queues = {
@@ -75,7 +77,7 @@ def _create_table(dynamodb: Any, name: str, definition: dict[str, Any]) -> None:
 
 
 def _create_runtime_queues(
-    sqs: Any, sns: Any, name: str, runtime: str, topic: str
+    sqs: Any, sns: Any, name: str, runtime: str, topic: str, visibility_s: int
 ) -> RuntimeQueues:
     dead_letters = sqs.create_queue(QueueName=f"{name}-dead-letters")["QueueUrl"]
     parked = sqs.create_queue(QueueName=f"{name}-parked")["QueueUrl"]
@@ -90,7 +92,7 @@ def _create_runtime_queues(
         topic,
         policy={"runtime": [runtime]},
         attributes={
-            "VisibilityTimeout": str(_VISIBILITY_S),
+            "VisibilityTimeout": str(visibility_s),
             "RedrivePolicy": json.dumps(redrive),
         },
     )

@@ -43,6 +43,8 @@ class StackOptions:
     ui: bool = True
     bridges: int = 1
     subscribers: tuple[str, ...] = ("demo",)
+    #: Seconds that a received message stays hidden without a heartbeat.
+    visibility_s: int = 120
     #: Seconds until Serve's last replica goes.
     idle_s: float = 60
     #: Variables for all our processes, over what the stack sets itself.
@@ -140,9 +142,12 @@ class Stack:
         self._start_aws()
         serve = self._start_serve()
         self._cloud = create_cloud(
-            self._catalogue, connect=self.connect, subscribers=self.options.subscribers
+            self._catalogue,
+            connect=self.connect,
+            subscribers=self.options.subscribers,
+            visibility_s=self.options.visibility_s,
         )
-        api = self._start_api()
+        api = self.start_api()
         ui = self._start_ui() if self.options.ui else None
         for runtime in self._catalogue.runtimes:
             for number in range(1, self.options.bridges + 1):
@@ -160,8 +165,8 @@ class Stack:
         for name in order:
             self.processes.pop(name).stop(grace_s=_STOP_S)
 
-    def start_bridge(self, runtime: str, number: int) -> StackProcess:
-        """One more bridge for `runtime`."""
+    def start_bridge(self, runtime: str, number: int, **environ: str) -> StackProcess:
+        """One more bridge for `runtime`; `environ` goes over what bridges are told here."""
         queues = self.cloud.queues[runtime]
         return self._spawn(
             f"bridge-{runtime}-{number}",
@@ -171,9 +176,10 @@ class Stack:
             DARKROOM_QUEUE_URL=queues.jobs,
             DARKROOM_PARKED_QUEUE_URL=queues.parked,
             DARKROOM_SERVE_URL=f"{self.serve_url}/{runtime}",
+            DARKROOM_VISIBILITY_S=str(self.options.visibility_s),
             # Short, so that a bridge stops soon; the emulator asks no price for a call.
             DARKROOM_LONG_POLL_S="2",
-            DARKROOM_GRACE_S=str(_BRIDGE_GRACE_S),
+            **{"DARKROOM_GRACE_S": str(_BRIDGE_GRACE_S), **environ},
         )
 
     def connect(self, service: str) -> Any:
@@ -227,7 +233,8 @@ class Stack:
             RAY_AUTH_TOKEN=self.ray_token,
         )
 
-    def _start_api(self) -> StackProcess:
+    def start_api(self) -> StackProcess:
+        """The API, at first or again; it does not answer yet."""
         keys = {key_digest(self.api_key): DEFAULT_TENANT}
         return self._spawn(
             "api",

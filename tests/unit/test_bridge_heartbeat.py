@@ -1,0 +1,109 @@
+"""Keeping messages invisible while they are in hand."""
+
+from bridge.heartbeat import Heartbeat
+from records.errors import Unavailable
+from records.memory import MemoryQueue
+
+
+class Clock:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def heart() -> tuple[Heartbeat, MemoryQueue, Clock]:
+    clock = Clock()
+    queue = MemoryQueue(visibility_s=30, clock=clock)
+    return Heartbeat(queue, visibility_s=30, interval_s=5), queue, clock
+
+
+def test_a_beat_keeps_a_message_in_hand_invisible():
+    """Beyond its visibility timeout, from receipt on."""
+    heartbeat, queue, clock = heart()
+    queue.send("m")
+    heartbeat.add(queue.receive(limit=1, wait_s=0)[0])
+    for _ in range(4):
+        clock.now += 20
+        heartbeat.beat()
+        assert queue.depth() == (0, 1)
+
+
+def test_without_a_beat_the_message_is_visible_again():
+    """Otherwise the test above would show nothing."""
+    heartbeat, queue, clock = heart()
+    queue.send("m")
+    heartbeat.add(queue.receive(limit=1, wait_s=0)[0])
+    clock.now += 31
+    assert queue.depth() == (1, 0)
+
+
+def test_a_removed_message_is_not_extended():
+    """Who releases a message wants it to be seen."""
+    heartbeat, queue, clock = heart()
+    queue.send("m")
+    delivery = queue.receive(limit=1, wait_s=0)[0]
+    heartbeat.add(delivery)
+    heartbeat.remove(delivery)
+    clock.now += 20
+    heartbeat.beat()
+    clock.now += 11
+    assert queue.depth() == (1, 0)
+
+
+def test_a_beat_that_fails_is_made_good_by_the_next():
+    """SQS may be away for a beat or two."""
+    heartbeat, queue, clock = heart()
+    queue.send("m")
+    heartbeat.add(queue.receive(limit=1, wait_s=0)[0])
+    extend = queue.extend
+
+    def down(*_: object, **__: object) -> None:
+        raise Unavailable("injected")
+
+    queue.extend = down  # type: ignore[method-assign,assignment]
+    clock.now += 10
+    heartbeat.beat()
+    queue.extend = extend  # type: ignore[method-assign]
+    clock.now += 10
+    heartbeat.beat()
+    clock.now += 25
+    assert queue.depth() == (0, 1)
+
+
+def test_one_call_extends_all_messages_in_hand():
+    """Ten a call is what SQS takes; the adapter cuts, the heartbeat asks once."""
+    heartbeat, queue, _ = heart()
+    for number in range(12):
+        queue.send(f"m{number}")
+    for delivery in (*queue.receive(limit=10, wait_s=0), *queue.receive(limit=10, wait_s=0)):
+        heartbeat.add(delivery)
+    calls: list[int] = []
+    extend = queue.extend
+
+    def counted(deliveries, *, visibility_s):
+        calls.append(len(deliveries))
+        return extend(deliveries, visibility_s=visibility_s)
+
+    queue.extend = counted  # type: ignore[method-assign]
+    heartbeat.beat()
+    assert calls == [12]
+
+
+def test_the_thread_beats_by_itself_until_stopped():
+    """A thread of its own: whatever blocks the event loop does not stop it."""
+    queue = MemoryQueue(visibility_s=30)
+    queue.send("m")
+    heartbeat = Heartbeat(queue, visibility_s=30, interval_s=0.01)
+    delivery = queue.receive(limit=1, wait_s=0)[0]
+    beats: list[float] = []
+    queue.extend = lambda *_, **__: beats.append(1) or []  # type: ignore[method-assign,func-returns-value]
+    heartbeat.add(delivery)
+    heartbeat.start()
+    while len(beats) < 3:  # ends with the test's own timeout if it never beats
+        pass
+    heartbeat.stop()
+    assert not heartbeat._thread.is_alive()
