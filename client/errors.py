@@ -18,8 +18,8 @@ class Refused(ClientError):
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        faults = "".join(f"\n  {fault.pointer}: {fault.detail}" for fault in problem.errors)
-        super().__init__(f"{problem.detail or problem.title}{faults}")
+        faults = (f"{fault.pointer or '/'}: {fault.detail}" for fault in problem.errors)
+        super().__init__("\n".join(faults) or problem.detail or problem.title)
 
 
 class Unreachable(ClientError):

@@ -163,7 +163,11 @@ class Stack:
         order = [n for n in self.processes if n.startswith("bridge")]
         order += [n for n in ("ui", "sweeper", "api", "serve", "aws") if n in self.processes]
         for name in order:
-            self.processes.pop(name).stop(grace_s=_STOP_S)
+            self.stop_part(name)
+
+    def stop_part(self, name: str, *, grace_s: float = _STOP_S) -> int | None:
+        """Stop one process; its exit status."""
+        return self.processes.pop(name).stop(grace_s=grace_s)
 
     def start_bridge(self, runtime: str, number: int, **environ: str) -> StackProcess:
         """One more bridge for `runtime`; `environ` goes over what bridges are told here."""

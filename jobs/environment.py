@@ -1,6 +1,7 @@
 """Reading settings from a mapping: every process reads its environment once, at start."""
 
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 
 from jobs.catalogue import Catalogue
@@ -25,7 +26,7 @@ def number(environ: Mapping[str, str], name: str, default: float, *, least: floa
         value = float(text) if text else default
     except ValueError:
         raise BadSetting(f"{name} must be a number, not {text!r}") from None
-    if value < least:
+    if not (isfinite(value) and value >= least):
         raise BadSetting(f"{name} must be at least {least:g}, not {value:g}")
     return value
 

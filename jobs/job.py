@@ -18,11 +18,15 @@ from jobs.uid import derived_seed
 SCHEMA_VERSION = 1
 
 #: A client's label. It becomes part of S3 keys and URLs, so it is plain.
-Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
+LABEL_PATTERN = r"^[A-Za-z0-9_-]{1,128}$"
+Label = Annotated[str, Field(pattern=LABEL_PATTERN)]
 Metadata = Annotated[
     dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]],
     Field(max_length=16),
 ]
+
+#: Beyond these a moment cannot be shown in every time zone.
+_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 
 
 class Priority(StrEnum):
@@ -33,11 +37,19 @@ class Priority(StrEnum):
 
 
 class Family(StrEnum):
-    """The family of routes that a job came in by; ids are unique within one."""
+    """The family of routes that a job came in by."""
 
     V1 = "v1"
     #: Straight to the topic, past the API.
     TOPIC = "topic"
+
+    @property
+    def ids_are_unique(self) -> bool:
+        """Whether a client's id stands for one job; else it may be used again and again.
+
+        Who sends past the API cannot be told that an id is taken.
+        """
+        return self is Family.V1
 
 
 class JobRequest(BaseModel):
@@ -52,7 +64,7 @@ class JobRequest(BaseModel):
     priority: Priority = Priority.INTERACTIVE
     deterministic: bool = Field(default=False, description="bit-identical on the same hardware")
     callback: str | None = Field(default=None, max_length=2048, description="reserved")
-    deadline: AwareDatetime | None = Field(
+    deadline: Annotated[AwareDatetime, Field(ge=_EARLIEST, le=_LATEST)] | None = Field(
         default=None, description="not started by then, the job expires"
     )
     metadata: Metadata = {}
@@ -153,7 +165,7 @@ class Job(BaseModel):
             return cls.model_validate_json(data, extra="ignore")
         except ValidationError as error:
             raise InvalidJob.from_validation(error) from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidJob([Fault(pointer="", detail=f"not JSON: {error}")]) from error
 
 

@@ -45,14 +45,12 @@ class Traceable(Protocol):
     def trace(self) -> str | None: ...
 
 
+def job_log(job: Traceable) -> structlog.typing.FilteringBoundLogger:
+    """A log whose lines name the job."""
+    log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+    return log.bind(uid=job.uid, tenant=job.tenant, runtime=job.runtime, trace=job.trace)
+
+
 def log_transition(transition: str, job: Traceable, *, attempt: int, **more: object) -> None:
     """Log that `job` passed `transition`; `more` are ids and figures, never content."""
-    structlog.get_logger().info(
-        transition,
-        uid=job.uid,
-        tenant=job.tenant,
-        runtime=job.runtime,
-        attempt=attempt,
-        trace=job.trace,
-        **more,
-    )
+    job_log(job).info(transition, attempt=attempt, **more)

@@ -3,7 +3,7 @@
 import json
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from jobs.errors import Fault, InvalidJob
 from jobs.job import SCHEMA_VERSION, Job, JobRequest, refuse_newer
@@ -36,6 +36,12 @@ class Message(BaseModel):
     reference: Reference | None = None
     request: JobRequest | None = None
 
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        if [self.job, self.reference, self.request].count(None) != 2:
+            raise ValueError("must be exactly one of job, reference and request")
+        return self
+
     def encode(self) -> str:
         """JSON text as published."""
         return self.model_dump_json(exclude_none=True)
@@ -45,7 +51,7 @@ class Message(BaseModel):
         """Read a message body; `NewerSchema` or `InvalidJob` as `Job.decode`."""
         try:
             document = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidJob([Fault(pointer="", detail=f"not JSON: {error}")]) from error
         if not isinstance(document, dict):
             raise InvalidJob([Fault(pointer="", detail="not a JSON object")])

@@ -1,10 +1,11 @@
 """Accepting a job: from here on it ends in exactly one terminal state."""
 
 import random
+import re
 import time
 from dataclasses import dataclass
 
-from jobs.job import Family, Job
+from jobs.job import LABEL_PATTERN, Family, Job
 from jobs.keys import request_key
 from jobs.uid import is_uid
 from records.errors import ConditionFailed, IdInUse, Unavailable
@@ -37,7 +38,7 @@ def accept(
     if len(body) > MAX_BODY_BYTES:
         store.put(request_key(job.uid), body, media_type="application/json")
     item = new_item(job, body, fingerprint=fingerprint, republish_at=republish_at)
-    if job.id == job.uid:
+    if job.id == job.uid or not job.family.ids_are_unique:
         return _accept_unlabelled(table, item)
     key = label_key(job.tenant, job.family, job.id)
     # No `tenant` and no `created_at`: a label must not appear in the tenant's listing.
@@ -84,7 +85,9 @@ def _known(table: Table, label: object, fingerprint: str) -> Acceptance:
 def find(table: Table, *, tenant: str, name: str, family: Family) -> Record | None:
     """The tenant's job with this uid or this id of its own; nobody else's."""
     item = table.get(job_key(name)) if is_uid(name) else None
-    if item is None:
+    # A name from a URL may be longer than any key; one that looks like the uid of somebody
+    # else's job may still be an id of the tenant's own.
+    if (item is None or item["tenant"] != tenant) and re.fullmatch(LABEL_PATTERN, name):
         label = table.get(label_key(tenant, family, name))
         item = table.get(job_key(label["uid"])) if label else None
     if item is None or item["tenant"] != tenant:

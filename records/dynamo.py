@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,10 @@ from records.table import Change, Item, Page, Require, index_keys
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+#: What a cursor may hold: the key of a job, and a time.
+_PK = re.compile(r"job#[0-9A-Za-z-]{1,64}")
+_MAX_MS = 2**53
 
 
 class DynamoTable:
@@ -151,10 +156,18 @@ def decode_cursor(cursor: str, index: str, partition: str) -> Item:
 
     It comes back from clients, so it may be anything, also another tenant's.
     """
-    key = json.loads(base64.urlsafe_b64decode(cursor))
+    try:
+        key = json.loads(base64.urlsafe_b64decode(cursor))
+    except RecursionError as error:
+        raise ValueError("not a cursor") from error
     hash_key, range_key = index_keys("jobs", index)
     if not isinstance(key, dict) or set(key) != {"pk", hash_key, range_key}:
         raise ValueError("not a cursor")
-    if key[hash_key] != partition or not isinstance(key[range_key], int):
+    if key[hash_key] != partition:
         raise ValueError("a cursor of another list")
+    # DynamoDB's refusal of such a key would look like an outage.
+    if not _PK.fullmatch(str(key["pk"])) or type(key[range_key]) is not int:
+        raise ValueError("not a cursor")
+    if abs(key[range_key]) > _MAX_MS:
+        raise ValueError("not a cursor")
     return key

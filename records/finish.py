@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from jobs.keys import request_key
 from jobs.outcome import Outcome
-from jobs.status import LEASED, Status, sources
+from jobs.status import LEASED, Status, check_edge, sources
 from records.errors import ConditionFailed, LeaseLost, NotDone, RecordMissing
 from records.lease import Lease
 from records.record import FLAG, Record, job_key
@@ -38,11 +38,11 @@ def finish(
     each call: it tells our own write, whose answer was lost, from somebody else's. Raises
     `LeaseLost` if another owner is at work, `RecordMissing` if there is no such job.
     """
-    from_states = sources(outcome.status)
     if by is None:
+        check_edge(Status.QUEUED, outcome.status)
         require = [Require("status", "=", Status.QUEUED.value)]
     else:
-        require = by.fence(from_states & LEASED)
+        require = by.fence(sources(outcome.status) & LEASED)
     change = Change(
         require=require,
         set={
@@ -117,6 +117,6 @@ def erase(table: Table, store: ObjectStore, record: Record, *, now_ms: int) -> R
             "deleted_at": now_ms,
             "metadata": {},
         },
-        remove=["input", "body", "body_sha256"],
+        remove=["input", "body", "body_sha256", "context"],
     )
     return Record.from_item(table.update(job_key(record.uid), change))

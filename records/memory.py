@@ -12,6 +12,7 @@ from records.dynamo import decode_cursor, encode_cursor
 from records.errors import ConditionFailed, ObjectMissing
 from records.queue import Delivery
 from records.table import Change, Item, Page, index_keys
+from records.topic import MAX_ATTRIBUTES
 
 
 class MemoryTable:
@@ -65,10 +66,16 @@ class MemoryTable:
                 and range_key in item
                 and (below is None or item[range_key] < below)
             ]
-        found.sort(key=lambda item: (item[range_key], item["pk"]), reverse=newest_first)
+
+        def place(item: Item) -> tuple[int, str]:
+            return item[range_key], item["pk"]
+
+        found.sort(key=place, reverse=newest_first)
         if cursor is not None:
-            start = decode_cursor(cursor, index, partition)["pk"]
-            found = found[[item["pk"] for item in found].index(start) + 1 :]
+            start = place(decode_cursor(cursor, index, partition))
+            found = [
+                item for item in found if (place(item) < start if newest_first else place(item) > start)
+            ]
         more = len(found) > limit
         keys = ("pk", hash_key, range_key)
         last = {name: found[limit - 1][name] for name in keys} if more else None
@@ -196,6 +203,8 @@ class MemoryTopic:
     published: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
 
     def publish(self, body: str, attributes: Mapping[str, str]) -> None:
+        if len(attributes) > MAX_ATTRIBUTES:
+            raise ValueError(f"{len(attributes)} attributes, SNS keeps {MAX_ATTRIBUTES}")
         self.published.append((body, dict(attributes)))
         for queue, policy in self.subscriptions:
             if all(attributes.get(name) in values for name, values in policy.items()):

@@ -4,10 +4,14 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import structlog
+
+from jobs.errors import JobsError
+from jobs.job import Job
 from jobs.outcome import Outcome
 from jobs.status import Status
 from records.announce import announce
-from records.errors import ConditionFailed, LeaseLost
+from records.errors import ConditionFailed, LeaseLost, ObjectChanged, ObjectMissing
 from records.finish import finish
 from records.publish import publish
 from records.record import FLAG, Record, job_key, load_job
@@ -53,7 +57,9 @@ class Sweeper:
         count = 0
         for record in self._records("unpublished", below=now_ms - UNPUBLISHED_MS):
             if record.status is Status.QUEUED and record.published_at is None:
-                job = load_job(record, self.store)
+                job = self._readable(record)
+                if job is None:
+                    continue
                 publish(self.table, self.store, self.jobs, job, now_ms=now_ms)
                 count += 1
         return count
@@ -64,11 +70,24 @@ class Sweeper:
             if record.deadline is not None and record.deadline <= now_ms:
                 expired += self._expire(record, now_ms)
             elif record.status is Status.QUEUED and record.republished_at is None:
-                job = load_job(record, self.store)
+                job = self._readable(record)
+                if job is None:
+                    continue
                 publish(self.table, self.store, self.jobs, job, now_ms=now_ms, again=True)
                 republished += 1
             self._reschedule(record, now_ms)
         return republished, expired
+
+    def _readable(self, record: Record) -> Job | None:
+        """The job of a record; None if this release cannot read it: others must not wait for it.
+
+        It stays due, for the release that wrote it.
+        """
+        try:
+            return load_job(record, self.store)
+        except (JobsError, ObjectMissing, ObjectChanged) as error:
+            structlog.get_logger().warning("unreadable", uid=record.uid, kind=type(error).__name__)
+            return None
 
     def _announce(self, now_ms: int) -> int:
         count = 0

@@ -38,7 +38,7 @@ def stack_environ(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) ->
     model = {
         "path": str(tiny_model),
         "defaults": {"width": 64, "height": 64, "num_inference_steps": 4, "guidance_scale": 5.0},
-        "limits": {"max_side": 256, "max_pixels": 65536, "max_num_inference_steps": 1000},
+        "limits": {"max_side": 256, "max_pixels": 65536, "max_num_inference_steps": 900},
         "schedulers": ["DDIMScheduler", "EulerDiscreteScheduler"],
     }
     runtimes = {
@@ -75,6 +75,6 @@ def slow_request() -> Callable[..., dict[str, object]]:
     """A job that runs for some seconds: long enough to do something to it."""
 
     def make(**changed: object) -> dict[str, object]:
-        return sample_request(num_inference_steps=1000, **changed)
+        return sample_request(num_inference_steps=900, **changed)
 
     return make

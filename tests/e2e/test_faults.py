@@ -31,7 +31,7 @@ def replicas(stack: Stack, runtime: str) -> list[psutil.Process]:
     found = []
     for process in serve.children(recursive=True):
         words = " ".join(process.cmdline())
-        if "ServeReplica" in words and f":{runtime}:" in words and "Generator" in words:
+        if words.startswith(f"ray::ServeReplica:{runtime}:generator"):
             found.append(process)
     return found
 
@@ -78,7 +78,8 @@ def test_a_job_whose_bridge_is_killed_succeeds_in_another_bridge(
     """After its lease and its message's visibility timeout."""
     uid = client.submit(slow_request(seed=2)).uid
     running(client, uid)
-    os.kill(stack.processes.pop("bridge-first-1").pid, signal.SIGKILL)
+    os.kill(stack.processes["bridge-first-1"].pid, signal.SIGKILL)
+    stack.stop_part("bridge-first-1")
     stack.start_bridge("first", 2)
     view = client.wait(uid, timeout_s=PATIENCE_S)
     assert view.status is Status.SUCCEEDED, view.error
@@ -90,12 +91,12 @@ def test_a_bridge_that_is_told_to_stop_gives_its_jobs_back(
     client: Client, stack: Stack, slow_request: Slow
 ):
     """SIGTERM and no grace: exit 0, and the job is with another bridge at once."""
-    stack.processes["bridge-second-1"].stop(grace_s=20)
-    hasty = stack.start_bridge("second", 1, DARKROOM_GRACE_S="0")
+    stack.stop_part("bridge-second-1")
+    stack.start_bridge("second", 1, DARKROOM_GRACE_S="0")
     uid = client.submit({**slow_request(seed=3), "runtime": "second"}).uid
     running(client, uid)
     stack.start_bridge("second", 2)
-    assert hasty.stop(grace_s=20) == 0
+    assert stack.stop_part("bridge-second-1") == 0
     view = client.wait(uid, timeout_s=PATIENCE_S)
     assert view.status is Status.SUCCEEDED, view.error
     assert view.attempts == 2
@@ -104,9 +105,8 @@ def test_a_bridge_that_is_told_to_stop_gives_its_jobs_back(
 def test_an_api_that_is_killed_comes_back_and_knows_every_job(client: Client, stack: Stack):
     """It keeps nothing that is not in the table."""
     uid = client.submit(sample_request()).uid
-    killed = stack.processes.pop("api")
-    os.kill(killed.pid, signal.SIGKILL)
-    killed.stop(grace_s=5)
+    os.kill(stack.processes["api"].pid, signal.SIGKILL)
+    stack.stop_part("api")
     api = stack.start_api()
     api.wait_until(lambda: _answers(stack), timeout_s=PATIENCE_S)
     assert client.wait(uid, timeout_s=PATIENCE_S).status is Status.SUCCEEDED

@@ -190,6 +190,17 @@ class TestSuccess:
         assert at.record(uid).status is Status.SUCCEEDED
         assert find(at.table, tenant="default", name=uid, family="topic") is not None
 
+    def test_an_id_may_be_used_again_by_those_who_send_past_the_api(self, bench):
+        """Nobody could tell them that it is taken: each message is a job."""
+        at = bench()
+        body = json.dumps({**sample_request(), "id": "again"})
+
+        assert at.process(body) == Done()
+        assert at.process(body) == Done()
+
+        assert [posted["id"] for posted in at.serve.posted] == ["again", "again"]
+        assert len(at.notices.published) == 2
+
     def test_a_job_that_has_ended_is_announced_if_need_be_and_not_generated_again(
         self, bench, make_job
     ):

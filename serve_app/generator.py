@@ -1,0 +1,140 @@
+"""The deployment that paints: admits a few jobs, has one at a time on the device."""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import aclosing
+from typing import Any
+
+from ray import serve
+
+from jobs.catalogue import Runtime
+from jobs.job import Job
+from jobs.logs import configure_logs, job_log
+from jobs.stream import Accepted, Event, Image, Progress, Result
+from serve_app import media, promise
+from serve_app.errors import JobFault
+from serve_app.settings import ServeSettings
+
+
+class Generator:
+    """A replica: the models of one runtime, on one device."""
+
+    def __init__(self, name: str, runtime: Runtime, settings: ServeSettings) -> None:
+        # Once more, on this node's disk, before the imports that take seconds.
+        promise.check(name, runtime, settings.models_root)
+        # Imported here: whoever only deploys this class has neither torch nor the time for it.
+        import torch  # noqa: PLC0415
+
+        from serve_app.generation import Generation, fault_of  # noqa: PLC0415
+        from serve_app.pipelines import LoadedModel, quiet  # noqa: PLC0415
+
+        configure_logs(os.environ, process="serve")
+        quiet()
+        # More threads than cores spin against each other: measured ten times slower.
+        torch.set_num_threads(max(1, int(runtime.replicas.num_cpus)))
+        self._generation = Generation
+        self._fault_of = fault_of
+        self._models = {
+            model: LoadedModel.load(spec, settings) for model, spec in runtime.models.items()
+        }
+        #: One thread: two pipelines never share the device, and turns come in order.
+        self._device = ThreadPoolExecutor(1, thread_name_prefix="device")
+        self._replica: str = serve.get_replica_context().replica_id.unique_id
+
+    async def generate(self, body: str) -> AsyncGenerator[dict[str, Any], None]:
+        """The events of the job in `body`, as they happen.
+
+        Closing the iterator cancels the job: one that waits never runs, one that runs ends
+        with its step. There is no `canceled` event then, because nobody is left to read it.
+        """
+        job = Job.decode(body)
+        log = job_log(job).bind(model=job.model, replica=self._replica)
+        log.info("accepted")
+        yield Accepted(replica=self._replica).model_dump(mode="json")
+        try:
+            async with aclosing(self._events(job)) as events:
+                async for event in events:
+                    if isinstance(event, Progress) and event.stage == "encode":
+                        log.info("started")
+                    yield event.model_dump(mode="json")
+                    if isinstance(event, Result):
+                        log.info("finished", **event.timings)
+        except (asyncio.CancelledError, GeneratorExit):
+            log.info("canceled")
+            raise
+        except JobFault as fault:
+            log.warning("failed", code=fault.code, cause=type(fault.__cause__).__name__)
+            yield fault.event.model_dump(mode="json")
+        # An error of our own ends this job and is told as such; the replica lives on.
+        except Exception as error:  # noqa: BLE001
+            event = self._fault_of(error, job).event
+            log.error("failed", code=event.code, cause=type(error).__name__)
+            yield event.model_dump(mode="json")
+
+    async def _events(self, job: Job) -> AsyncGenerator[Event, None]:
+        model = self._models[job.model]
+        # Before the turn: a bad picture is told at once, and the device never waits for one.
+        given = await asyncio.to_thread(media.sources, job.input, model.spec.limits)
+        generation = self._generation(job, model, given)
+        painted = None
+        async with aclosing(self._turn(generation)) as turn:
+            async for event in turn:
+                if isinstance(event, Progress):
+                    yield event
+                else:
+                    painted = event
+        assert painted is not None  # or `_turn` had raised
+        start = asyncio.get_running_loop().time()
+        for index, image in enumerate(painted.images):
+            # After the turn: the next job has the device while this one's files are written.
+            file = await asyncio.to_thread(media.encode, image, job.input.output_format)
+            yield Image(
+                index=index,
+                media_type=file.media_type,
+                width=file.width,
+                height=file.height,
+                seed=job.seed + index,
+                sha256=file.sha256,
+                data=file.base64,
+            )
+        image_s = round(asyncio.get_running_loop().time() - start, 4)
+        yield Result(
+            images=len(painted.images),
+            warnings=painted.warnings,
+            timings=painted.timings | {"image_s": image_s},
+        )
+
+    async def _turn(self, generation: Any) -> AsyncGenerator[Any, None]:
+        """Progress while the device has the job, then what it painted."""
+        loop = asyncio.get_running_loop()
+        steps: asyncio.Queue[Progress | None] = asyncio.Queue()
+        ended = asyncio.Event()
+
+        def tell(progress: Progress) -> None:
+            loop.call_soon_threadsafe(steps.put_nowait, progress)
+
+        def end(_: Future[Any]) -> None:
+            loop.call_soon_threadsafe(steps.put_nowait, None)
+            loop.call_soon_threadsafe(ended.set)
+
+        turn = self._device.submit(generation.run, tell)
+        turn.add_done_callback(end)
+        try:
+            while (step := await steps.get()) is not None:
+                yield step
+        finally:
+            generation.stop()
+            turn.cancel()
+            await _despite_cancel(ended)
+        yield turn.result()
+
+
+async def _despite_cancel(ended: asyncio.Event) -> None:
+    """Wait for `ended`, however often we are told to go: the device is still in use."""
+    while not ended.is_set():
+        try:
+            await ended.wait()
+        except asyncio.CancelledError:
+            continue

@@ -1,0 +1,90 @@
+"""Models in memory. Imports diffusers, which takes seconds: only a replica does."""
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import diffusers
+import torch
+import transformers
+
+from jobs.catalogue import Model
+from jobs.inputs import Task
+from serve_app.errors import CannotServe
+from serve_app.promise import FAMILIES, pipeline_class
+from serve_app.settings import ServeSettings
+
+
+def quiet() -> None:
+    """Keep the libraries from logging: what they warn of quotes the prompt."""
+    diffusers.logging.set_verbosity_error()
+    diffusers.logging.disable_progress_bar()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+
+
+class LoadedModel:
+    """One set of weights on the device, and a pipeline over it for each task."""
+
+    def __init__(self, spec: Model, pipelines: Mapping[Task, Any]) -> None:
+        self.spec = spec
+        self._pipelines = pipelines
+        for name in spec.schedulers:
+            try:
+                self.pipeline(spec.tasks[0], scheduler=name)
+            except (AttributeError, ImportError, ValueError, TypeError) as error:
+                raise CannotServe(
+                    f"{spec.path}: scheduler {name} does not load: {error}"
+                ) from error
+
+    @classmethod
+    def load(cls, spec: Model, settings: ServeSettings) -> Self:
+        """Read the weights from disk; whatever diffusers raises means that they are broken."""
+        directory = settings.models_root / spec.path
+        classes = FAMILIES[pipeline_class(directory)]
+        first = _load(directory, classes[Task.TEXT_TO_IMAGE], settings)
+        return cls(
+            spec,
+            {
+                # The same modules under another class: no second copy of the weights.
+                task: getattr(diffusers, classes[task])(
+                    **first.components, requires_safety_checker=False
+                )
+                for task in spec.tasks
+            },
+        )
+
+    def pipeline(self, task: Task, *, scheduler: str | None = None) -> Any:
+        """A pipeline for one job: the model's modules, but a scheduler of its own.
+
+        Schedulers keep the state of a run. Sharing one let a job that was stopped half-way
+        leave its steps to the next.
+        """
+        pipeline = copy.copy(self._pipelines[task])
+        config = pipeline.scheduler.config
+        kind = type(pipeline.scheduler) if scheduler is None else getattr(diffusers, scheduler)
+        pipeline.scheduler = kind.from_config(config)
+        return pipeline
+
+    def warnings(self, prompt: str) -> tuple[str, ...]:
+        """What the client should know about its prompt."""
+        tokenizer = next(iter(self._pipelines.values())).tokenizer
+        most = tokenizer.model_max_length
+        count = len(tokenizer(prompt, truncation=False).input_ids)
+        if count <= most:
+            return ()
+        return (f"the prompt has {count} tokens, the model read the first {most}",)
+
+
+def _load(directory: Path, class_name: str, settings: ServeSettings) -> Any:
+    pipeline = getattr(diffusers, class_name).from_pretrained(
+        directory,
+        dtype=getattr(torch, settings.dtype),
+        local_files_only=True,
+        use_safetensors=True,
+        # Filtering is a decision of who runs this, made in its own place, not of the weights.
+        safety_checker=None,
+        requires_safety_checker=False,
+    )
+    return pipeline.to(settings.device)
