@@ -12,6 +12,8 @@ from jobs.view import JobPage, JobView, ModelPage, Problem
 
 #: Between two looks at a job that the server gives no `Retry-After` for.
 POLL_S = 0.5
+#: How often a look at a job is tried: an API that restarts is back by then.
+_TRIES = 10
 
 
 class Client:
@@ -27,7 +29,11 @@ class Client:
     ) -> None:
         headers = {"x-api-key": api_key} if api_key else {}
         self._http = httpx.Client(
-            base_url=url.rstrip("/"), headers=headers, timeout=timeout_s, transport=transport
+            base_url=url.rstrip("/"),
+            headers=headers,
+            timeout=timeout_s,
+            transport=transport,
+            trust_env=_may_have_proxy(url),
         )
 
     def __enter__(self) -> Self:
@@ -63,7 +69,7 @@ class Client:
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
-            answer = self._call("GET", f"/v1/jobs/{name}")
+            answer = self._patiently(f"/v1/jobs/{name}")
             view = JobView.model_validate(answer.json())
             yield view
             if view.done:
@@ -95,9 +101,19 @@ class Client:
         """The bytes behind an output's `url`, which carries its own permission."""
         try:
             # Not this client's connection: its key is no business of the bucket.
-            return httpx.get(url, timeout=self._http.timeout).raise_for_status().content
+            answer = httpx.get(url, timeout=self._http.timeout, trust_env=_may_have_proxy(url))
+            return answer.raise_for_status().content
         except httpx.HTTPError as error:
             raise Unreachable(f"cannot download the output: {error}") from error
+
+    def _patiently(self, path: str) -> httpx.Response:
+        """A GET that outlasts a moment without an answer: who watches has time."""
+        for _ in range(_TRIES - 1):
+            try:
+                return self._call("GET", path)
+            except Unreachable:
+                time.sleep(POLL_S)
+        return self._call("GET", path)
 
     def _call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:
@@ -107,6 +123,11 @@ class Client:
         if answer.is_success:
             return answer
         raise Refused(_problem(answer))
+
+
+def _may_have_proxy(url: str) -> bool:
+    """Whether the environment's proxy is for this address too; never for this machine."""
+    return httpx.URL(url).host not in ("127.0.0.1", "::1", "localhost")
 
 
 def _problem(answer: httpx.Response) -> Problem:

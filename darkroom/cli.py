@@ -4,6 +4,8 @@ Exit status: 0 done, 1 the job or the request failed, 2 the command could not ru
 Results go to stdout (with `--json` as one JSON document), everything for people to stderr.
 """
 
+import os
+import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -144,6 +146,10 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """The exit status of a command line."""
     command = typer.main.get_command(app)
+    # Told to end, we stop what we started, as with Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Nothing on this machine goes through a proxy, whatever library asks.
+    os.environ["NO_PROXY"] = ",".join(filter(None, (os.environ.get("NO_PROXY"), "127.0.0.1")))
     try:
         # Without standalone mode an Exit's status comes back as the result.
         status = command.main(arguments, prog_name="darkroom", standalone_mode=False)

@@ -224,6 +224,9 @@ class Stack:
             S3_DATA_DIR=str(self.home / "s3"),
             STATE_DIR=str(self.home / "state"),
             LOG_LEVEL="WARNING",
+            SERVICES="dynamodb,s3,sns,sqs",
+            # A second listener, on every interface and always on the same port.
+            IOT_MTLS_ENABLED="0",
         )
         aws.wait_until(lambda: _answers(self.aws_url), timeout_s=_START_S)
 

@@ -23,7 +23,12 @@ def input_schema(model: Model, task: Task) -> dict[str, Any]:
         _narrow(fields[name], maximum=getattr(limits, f"max_{name}"))
     for name in ("prompt", "negative_prompt"):
         _narrow(fields[name], maxLength=limits.max_prompt_chars)
-    _narrow(fields["scheduler"], enum=[*model.schedulers])
+    if model.schedulers:
+        _narrow(fields["scheduler"], enum=[*model.schedulers])
+    else:
+        del fields["scheduler"]
+    # JSON Schema cannot say it of a product.
+    schema["x-max-pixels"] = limits.max_pixels
     from_image = issubclass(kind, FromImage)
     for name, value in model.defaults:
         if not (from_image and name in ("width", "height")):

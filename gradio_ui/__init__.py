@@ -1,0 +1,1 @@
+"""The web page: a prompt goes in, a picture develops. Talks to the API only."""

@@ -1,0 +1,1 @@
+"""Load on the API, with every accepted job accounted for by its notice."""
