@@ -4,7 +4,7 @@ from fastapi import FastAPI
 
 from api.backend import Backend
 from api.body_limit import BodyLimit
-from api.problems import install_problems
+from api.problems import Unforeseen, install_problems
 from api.routes import router
 
 
@@ -18,6 +18,7 @@ def create_app(backend: Backend) -> FastAPI:
     )
     app.state.backend = backend
     app.add_middleware(BodyLimit)
+    app.add_middleware(Unforeseen)
     app.include_router(router)
     install_problems(app)
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
 
-from records.keys import KeyRing
 from api.settings import ApiSettings
 from jobs.catalogue import Catalogue
 from records.aws import S3Store, SnsTopic
 from records.connect import connect
 from records.dynamo import DynamoTable
+from records.keys import KeyRing
 from records.store import ObjectStore
 from records.table import Table
 from records.topic import Topic

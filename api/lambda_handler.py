@@ -10,4 +10,10 @@ from api.settings import ApiSettings
 from jobs.logs import configure_logs
 
 configure_logs({"DARKROOM_LOG": "json", **os.environ}, process="api")
-handler = Mangum(create_app(Backend.on_aws(ApiSettings.from_env(os.environ))), lifespan="off")
+handler = Mangum(
+    create_app(Backend.on_aws(ApiSettings.from_env(os.environ))),
+    lifespan="off",
+    # All that the API answers is text. Mangum takes application/problem+json for binary, and
+    # API Gateway would hand a problem on in base64.
+    text_mime_types=["text/", "application/"],
+)

@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problem details. What a library raises is translated here, once."""
 
+import traceback
 from collections.abc import Sequence
 
 import structlog
@@ -7,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jobs.errors import InvalidJob, faults_entry
 from jobs.view import FaultView, Problem
@@ -15,7 +17,14 @@ from records.errors import IdInUse, NotDone, Unavailable
 MEDIA_TYPE = "application/problem+json"
 
 #: Codes of refusals that have no exception of their own.
-_CODES = {403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+#: 400 is FastAPI's for a body that it cannot decode at all.
+_CODES = {
+    400: "malformed_json",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+}
 
 
 class Refusal(Exception):
@@ -93,11 +102,38 @@ def install_problems(app: FastAPI) -> None:
         code = _CODES.get(error.status_code, "http_error")
         return problem_response(error.status_code, code, str(error.detail))
 
-    @app.exception_handler(Exception)
-    async def unforeseen(request: Request, error: Exception) -> JSONResponse:
-        # The type only: a message may quote what the client sent.
-        structlog.get_logger().error("unforeseen", kind=type(error).__name__)
-        return problem_response(500, "internal", "this is our fault and has been logged")
+
+class Unforeseen:
+    """ASGI middleware: a bug of ours is a 500 that quotes nothing.
+
+    No exception handler can do it: Starlette raises such an exception again after the answer,
+    and uvicorn and Mangum log it whole; its message may quote what the client sent.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer for the app if it fails before it has answered itself."""
+        answered = False
+
+        async def noted(message: Message) -> None:
+            nonlocal answered
+            answered = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        except Exception as error:
+            if scope["type"] != "http":
+                raise
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            structlog.get_logger().error(
+                "unforeseen", kind=type(error).__name__, where=f"{where.filename}:{where.lineno}"
+            )
+            if not answered:
+                answer = problem_response(500, "internal", "this is our fault and has been logged")
+                await answer(scope, receive, send)
 
 
 def _invalid(code: str, faults: Sequence[FaultView]) -> JSONResponse:

@@ -94,7 +94,8 @@ def submit(
     if record.published_at is None and record.status is Status.QUEUED:
         record = _publish(backend, job if acceptance.created else load_job(record, backend.store))
     response.headers["Location"] = f"/v1/jobs/{record.uid}"
-    response.headers["Retry-After"] = str(_RETRY_AFTER_S)
+    if not record.ended:
+        response.headers["Retry-After"] = str(_RETRY_AFTER_S)
     return job_view(record, backend)
 
 
@@ -168,8 +169,9 @@ def delete_job(name: str, backend: TheBackend, tenant: TheTenant) -> None:
     if record.deleted_at is not None:
         return
     if record.ended and record.notified_at is None:
-        # Its notice must name the images; after this nobody could.
-        record = _announced(record, backend)
+        # Its notice must name the images; after this nobody could. If it cannot be sent the
+        # job stays.
+        record = _announce(record, backend)
     erase(backend.table, backend.store, record, now_ms=backend.now_ms())
 
 
@@ -199,16 +201,15 @@ def _found(backend: Backend, tenant: str, name: str) -> Record:
     return record
 
 
+def _announce(record: Record, backend: Backend) -> Record:
+    bucket, now_ms = backend.store.bucket, backend.now_ms()
+    return announce(backend.table, backend.notices, record, bucket=bucket, now_ms=now_ms)
+
+
 def _announced(record: Record, backend: Backend) -> Record:
     """Announce what this call has ended. If that fails the sweeper does it."""
     try:
-        return announce(
-            backend.table,
-            backend.notices,
-            record,
-            bucket=backend.store.bucket,
-            now_ms=backend.now_ms(),
-        )
+        return _announce(record, backend)
     except Unavailable as error:
         structlog.get_logger().warning("not announced", uid=record.uid, reason=str(error))
         return record

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from records.keys import KeyRing
 from jobs.catalogue import Catalogue
 from jobs.environment import number, read_catalogue, required
+from records.keys import KeyRing
 
 #: Four days, SQS's own default; Terraform sets the queues to the same.
 _RETENTION_S = 4 * 24 * 3600
@@ -42,4 +42,3 @@ class ApiSettings:
             ),
             url_expires_s=int(number(environ, "DARKROOM_URL_EXPIRES_S", 3600, least=1)),
         )
-

@@ -7,6 +7,8 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 
+import structlog
+
 from bridge.errors import JobRefused, Overloaded, ServeUnavailable
 from bridge.serve_client import ServeClient
 from jobs.job import Job
@@ -15,6 +17,7 @@ from jobs.logs import log_transition
 from jobs.outcome import ImageOutput
 from jobs.stream import Accepted, Canceled, Error, Event, Image, Progress, Result
 from records.clock import now_ms
+from records.errors import Unavailable
 from records.lease import Lease, Position, start, tick
 from records.store import ObjectStore
 from records.table import Table
@@ -180,12 +183,17 @@ class Generation:
             await asyncio.sleep(_TICK_S)
             if self._position == self._recorded and time.monotonic() - last < _IDLE_TICK_S:
                 continue
-            async with self._writing:
-                position = replace(self._position)
-                until = self._until(now_ms())
-                asked = await asyncio.to_thread(
-                    tick, self._table, self.held, position, until_ms=until
-                )
+            try:
+                async with self._writing:
+                    position = replace(self._position)
+                    until = self._until(now_ms())
+                    asked = await asyncio.to_thread(
+                        tick, self._table, self.held, position, until_ms=until
+                    )
+            except Unavailable as error:
+                # The lease lasts for several more ticks; the GPU's work is not to be lost of it.
+                structlog.get_logger().warning("tick missed", reason=str(error))
+                continue
             self._recorded, last = position, time.monotonic()
             if asked:
                 raise CancelRequested

@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from typing import Any, Self, TypeVar
+from urllib.parse import quote
 
 import httpx
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from client.errors import Refused, TimedOut, Unreachable
 from jobs.view import JobPage, JobView, ModelPage, Problem
@@ -14,6 +15,8 @@ from jobs.view import JobPage, JobView, ModelPage, Problem
 POLL_S = 0.5
 #: How often a look at a job is tried: an API that restarts is back by then.
 _TRIES = 10
+
+_T = TypeVar("_T", bound=BaseModel)
 
 
 class Client:
@@ -28,13 +31,16 @@ class Client:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         headers = {"x-api-key": api_key} if api_key else {}
-        self._http = httpx.Client(
-            base_url=url.rstrip("/"),
-            headers=headers,
-            timeout=timeout_s,
-            transport=transport,
-            trust_env=_may_have_proxy(url),
-        )
+        try:
+            self._http = httpx.Client(
+                base_url=url.rstrip("/"),
+                headers=headers,
+                timeout=timeout_s,
+                transport=transport,
+                trust_env=_may_have_proxy(url),
+            )
+        except httpx.InvalidURL as error:
+            raise Unreachable(f"{url!r} is not an address: {error}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -48,11 +54,11 @@ class Client:
 
     def submit(self, request: Mapping[str, Any]) -> JobView:
         """Post a job; the view tells its `uid`. Raises `Refused` with the faults."""
-        return JobView.model_validate(self._call("POST", "/v1/jobs", json=request).json())
+        return self._read(JobView, self._call("POST", "/v1/jobs", json=request))
 
     def job(self, name: str) -> JobView:
         """The job of that uid or of that id of yours."""
-        return JobView.model_validate(self._call("GET", f"/v1/jobs/{name}").json())
+        return self._read(JobView, self._call("GET", _path(name)))
 
     def jobs(
         self, *, status: str | None = None, limit: int = 20, cursor: str | None = None
@@ -60,7 +66,7 @@ class Client:
         """One page of your jobs, newest first."""
         wanted = {"status": status, "limit": limit, "cursor": cursor}
         params = {name: value for name, value in wanted.items() if value is not None}
-        return JobPage.model_validate(self._call("GET", "/v1/jobs", params=params).json())
+        return self._read(JobPage, self._call("GET", "/v1/jobs", params=params))
 
     def watch(self, name: str, *, timeout_s: float | None = None) -> Iterator[JobView]:
         """The job as it is now and whenever it was looked at again, until it has ended.
@@ -69,8 +75,8 @@ class Client:
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
-            answer = self._patiently(f"/v1/jobs/{name}")
-            view = JobView.model_validate(answer.json())
+            answer = self._patiently(_path(name))
+            view = self._read(JobView, answer)
             yield view
             if view.done:
                 return
@@ -87,15 +93,15 @@ class Client:
 
     def cancel(self, name: str) -> JobView:
         """Ask for the job to stop; look at the answer's status for what became of it."""
-        return JobView.model_validate(self._call("POST", f"/v1/jobs/{name}/cancel").json())
+        return self._read(JobView, self._call("POST", f"{_path(name)}/cancel"))
 
     def delete(self, name: str) -> None:
         """Remove the images of a job that has ended, and what it was asked."""
-        self._call("DELETE", f"/v1/jobs/{name}")
+        self._call("DELETE", _path(name))
 
     def models(self) -> ModelPage:
         """The models, with a JSON Schema of the input that each takes."""
-        return ModelPage.model_validate(self._call("GET", "/v1/models").json())
+        return self._read(ModelPage, self._call("GET", "/v1/models"))
 
     def download(self, url: str) -> bytes:
         """The bytes behind an output's `url`, which carries its own permission."""
@@ -103,7 +109,7 @@ class Client:
             # Not this client's connection: its key is no business of the bucket.
             answer = httpx.get(url, timeout=self._http.timeout, trust_env=_may_have_proxy(url))
             return answer.raise_for_status().content
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unreachable(f"cannot download the output: {error}") from error
 
     def _patiently(self, path: str) -> httpx.Response:
@@ -124,10 +130,21 @@ class Client:
             return answer
         raise Refused(_problem(answer))
 
+    def _read(self, kind: type[_T], answer: httpx.Response) -> _T:
+        try:
+            return kind.model_validate_json(answer.content)
+        except ValidationError as error:
+            raise Unreachable(f"{self._http.base_url} does not answer as this API does") from error
+
 
 def _may_have_proxy(url: str) -> bool:
     """Whether the environment's proxy is for this address too; never for this machine."""
     return httpx.URL(url).host not in ("127.0.0.1", "::1", "localhost")
+
+
+def _path(name: str) -> str:
+    """A job's path. `name` is one part of it, whatever somebody typed."""
+    return f"/v1/jobs/{quote(name, safe='')}"
 
 
 def _problem(answer: httpx.Response) -> Problem:

@@ -35,7 +35,8 @@ class KeyRing:
         if not isinstance(tenants, dict):
             raise BadSetting("DARKROOM_API_KEYS must be an object of SHA-256 -> tenant")
         for digest, tenant in tenants.items():
-            if not re.fullmatch(r"[0-9a-f]{64}", digest) or not _TENANT.fullmatch(str(tenant)):
+            named = isinstance(tenant, str) and _TENANT.fullmatch(tenant)
+            if not re.fullmatch(r"[0-9a-f]{64}", digest) or not named:
                 raise BadSetting("DARKROOM_API_KEYS: each entry is a SHA-256 in hex -> a tenant")
         return cls(tenants)
 

@@ -74,7 +74,9 @@ class MemoryTable:
         if cursor is not None:
             start = place(decode_cursor(cursor, index, partition))
             found = [
-                item for item in found if (place(item) < start if newest_first else place(item) > start)
+                item
+                for item in found
+                if (place(item) < start if newest_first else place(item) > start)
             ]
         more = len(found) > limit
         keys = ("pk", hash_key, range_key)

@@ -169,5 +169,6 @@ def _process(folder, stderr):
             "DARKROOM_SERVE_PORT": str(free_port()),
             "DARKROOM_DASHBOARD_PORT": str(free_port()),
             "DARKROOM_RAY_TEMP": str(folder / "ray"),
+            "DARKROOM_LOG": "json",
         },
     )

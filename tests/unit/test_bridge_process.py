@@ -367,6 +367,26 @@ class TestFailure:
         assert at.process(message(job)) == Done()
         assert at.record(job.uid).status is Status.SUCCEEDED
 
+    def test_a_tick_that_fails_costs_the_job_nothing(self, bench, make_job, fast_ticks):
+        """The lease outlasts it, and the replica's work goes on."""
+        hold = Hold()
+        at, job = bench([success()[0], hold, *success()[1:]]), make_job()
+        at.accept(job)
+        update, ticks = at.table.update, []
+
+        def flaky(key, change):
+            if "step" in change.set:
+                ticks.append(change)
+                if len(ticks) > 2:
+                    hold.event.set()
+                raise Unavailable("injected")
+            return update(key, change)
+
+        at.table.update = flaky  # type: ignore[method-assign]
+        assert at.process(message(job)) == Done()
+        assert len(ticks) > 2
+        assert at.record(job.uid).status is Status.SUCCEEDED
+
 
 class TestEnding:
     def test_a_job_canceled_before_it_was_leased_is_not_generated(self, bench, make_job):
