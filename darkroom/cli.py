@@ -78,6 +78,8 @@ def demo(
 def _show_demo(shown: Demo, *, as_json: bool) -> None:
     people.print(timeline_table(shown.view))
     people.print(f"from POST to notice: {shown.post_to_notice_s:.1f} s\n")
+    for warning in shown.view.warnings:
+        people.print(f"[yellow]note[/yellow] {warning}")
     emit(
         {
             "images": [str(path) for path in shown.images],

@@ -14,6 +14,7 @@ from jobs.inputs import Task
 from serve_app.errors import CannotServe
 from serve_app.promise import FAMILIES, pipeline_class
 from serve_app.settings import ServeSettings
+from serve_app.vocabulary import Vocabulary
 
 
 def quiet() -> None:
@@ -27,9 +28,10 @@ def quiet() -> None:
 class LoadedModel:
     """One set of weights on the device, and a pipeline over it for each task."""
 
-    def __init__(self, spec: Model, pipelines: Mapping[Task, Any]) -> None:
+    def __init__(self, spec: Model, pipelines: Mapping[Task, Any], vocabulary: Vocabulary) -> None:
         self.spec = spec
         self._pipelines = pipelines
+        self._vocabulary = vocabulary
         for name in spec.schedulers:
             try:
                 self.pipeline(spec.tasks[0], scheduler=name)
@@ -53,6 +55,7 @@ class LoadedModel:
                 )
                 for task in spec.tasks
             },
+            Vocabulary.read(directory),
         )
 
     def pipeline(self, task: Task, *, scheduler: str | None = None) -> Any:
@@ -72,9 +75,9 @@ class LoadedModel:
         tokenizer = next(iter(self._pipelines.values())).tokenizer
         most = tokenizer.model_max_length
         count = len(tokenizer(prompt, truncation=False).input_ids)
-        if count <= most:
-            return ()
-        return (f"the prompt has {count} tokens, the model read the first {most}",)
+        cut = f"the prompt has {count} tokens, the model read the first {most}"
+        found = (cut if count > most else None, self._vocabulary.warning(prompt))
+        return tuple(warning for warning in found if warning is not None)
 
 
 def _load(directory: Path, class_name: str, settings: ServeSettings) -> Any:
