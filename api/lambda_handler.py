@@ -7,8 +7,11 @@ from mangum import Mangum
 from api.app import create_app
 from api.backend import Backend
 from api.settings import ApiSettings
+from jobs.environment import required
 from jobs.logs import configure_logs
 
+# On AWS nobody is let in without a key, also not by a variable that was forgotten.
+required(os.environ, "DARKROOM_API_KEYS")
 configure_logs({"DARKROOM_LOG": "json", **os.environ}, process="api")
 handler = Mangum(
     create_app(Backend.on_aws(ApiSettings.from_env(os.environ))),

@@ -100,7 +100,9 @@ def install_problems(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
         code = _CODES.get(error.status_code, "http_error")
-        return problem_response(error.status_code, code, str(error.detail))
+        answer = problem_response(error.status_code, code, str(error.detail))
+        answer.headers.update(error.headers or {})
+        return answer
 
 
 class Unforeseen:

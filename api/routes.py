@@ -93,7 +93,8 @@ def submit(
         log_transition("accepted", job, attempt=0)
     if record.published_at is None and record.status is Status.QUEUED:
         record = _publish(backend, job if acceptance.created else load_job(record, backend.store))
-    response.headers["Location"] = f"/v1/jobs/{record.uid}"
+    # Behind API Gateway the app lies below its stage.
+    response.headers["Location"] = f"{request.scope.get('root_path', '')}/v1/jobs/{record.uid}"
     if not record.ended:
         response.headers["Retry-After"] = str(_RETRY_AFTER_S)
     return job_view(record, backend)

@@ -33,10 +33,12 @@ async def consume(settings: BridgeSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     sqs = connect("sqs")
-    queue = SqsQueue(sqs, settings.queue_url)
+    queue = SqsQueue(connect("sqs", long_poll=True), settings.queue_url)
     parked = SqsQueue(sqs, settings.parked_queue_url) if settings.parked_queue_url else None
     heartbeat = Heartbeat(
-        queue, visibility_s=settings.visibility_s, interval_s=settings.heartbeat_s
+        SqsQueue(sqs, settings.queue_url),
+        visibility_s=settings.visibility_s,
+        interval_s=settings.heartbeat_s,
     )
     heartbeat.start()
     try:
@@ -45,6 +47,7 @@ async def consume(settings: BridgeSettings) -> None:
         ) as serve:
             processor = Processor(
                 bridge=settings.name,
+                runtime=settings.runtime,
                 catalogue=settings.catalogue,
                 serve=serve,
                 table=DynamoTable(connect("dynamodb"), settings.table),

@@ -9,7 +9,7 @@ from bridge.credit import Credit
 from bridge.heartbeat import Heartbeat
 from bridge.process import InHand, Processor
 from bridge.verdict import Done, Leave, Park, Release, Verdict
-from records.errors import RecordsError, Unavailable
+from records.errors import RecordsError
 from records.queue import Delivery, Queue
 
 #: Seconds between two looks at Serve while there is no room.
@@ -45,15 +45,23 @@ class Consumer:
 
     async def run(self, stop: asyncio.Event, *, grace_s: float) -> None:
         """Consume until `stop` is set; then finish what fits into `grace_s`, release the rest."""
-        stopping = asyncio.create_task(stop.wait())
+        loop = asyncio.get_running_loop()
+
+        async def told() -> float:
+            await stop.wait()
+            return loop.time()
+
+        stopping = asyncio.create_task(told())
         try:
             while not stop.is_set():
                 await self._round(stopping)
+            # A long poll that was under way has already used up some of it.
+            grace_s -= loop.time() - await stopping
         finally:
             stopping.cancel()
-        await self._drain(grace_s)
+        await self._drain(max(0.0, grace_s))
 
-    async def _round(self, stopping: asyncio.Task[bool]) -> None:
+    async def _round(self, stopping: asyncio.Task[float]) -> None:
         waiting = sum(each.waiting for each in self._in_hand.values())
         room = await self._credit.room(waiting=waiting, in_hand=len(self._in_hand))
         room = min(room, self._max_in_hand - len(self._in_hand))
@@ -66,7 +74,7 @@ class Consumer:
             deliveries = await asyncio.to_thread(
                 self._queue.receive, limit=room, wait_s=self._long_poll_s
             )
-        except Unavailable as error:
+        except RecordsError as error:
             structlog.get_logger().warning("queue unavailable", reason=str(error))
             await asyncio.wait({stopping}, timeout=_QUEUE_DOWN_S)
             return
@@ -98,7 +106,8 @@ class Consumer:
                 case Done():
                     self._queue.delete(delivery)
                 case Release():
-                    delay_s = min(round(verdict.delay_s), _MAX_DELAY_S)
+                    delay_s = round(verdict.delay_of(delivery.receive_count))
+                    delay_s = min(delay_s, _MAX_DELAY_S)
                     self._queue.release(delivery, delay_s=delay_s)
                     log.info("message released", delay_s=delay_s, reason=verdict.reason)
                 case Park():

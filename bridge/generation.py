@@ -11,6 +11,7 @@ import structlog
 
 from bridge.errors import JobRefused, Overloaded, ServeUnavailable
 from bridge.serve_client import ServeClient
+from bridge.threads import in_thread
 from jobs.job import Job
 from jobs.keys import attempt_suffix, output_key
 from jobs.logs import log_transition
@@ -122,7 +123,7 @@ class Generation:
             case Progress():
                 self._advance(event)
             case Image():
-                outputs.append(await asyncio.to_thread(self._upload, event))
+                outputs.append(await in_thread(self._upload, event))
             case Result():
                 return Generated(
                     outputs=tuple(outputs),
@@ -139,11 +140,12 @@ class Generation:
         return None
 
     async def _start(self, replica: str) -> None:
-        async with self._writing:
+        def write() -> None:
             now = now_ms()
-            self.held = await asyncio.to_thread(
-                start, self._table, self.held, now_ms=now, until_ms=self._until(now)
-            )
+            self.held = start(self._table, self.held, now_ms=now, until_ms=self._until(now))
+
+        async with self._writing:
+            await in_thread(write)
         log_transition("started", self._job, attempt=self.held.attempt, replica=replica)
 
     def _advance(self, progress: Progress) -> None:
@@ -187,9 +189,7 @@ class Generation:
                 async with self._writing:
                     position = replace(self._position)
                     until = self._until(now_ms())
-                    asked = await asyncio.to_thread(
-                        tick, self._table, self.held, position, until_ms=until
-                    )
+                    asked = await in_thread(tick, self._table, self.held, position, until_ms=until)
             except Unavailable as error:
                 # The lease lasts for several more ticks; the GPU's work is not to be lost of it.
                 structlog.get_logger().warning("tick missed", reason=str(error))

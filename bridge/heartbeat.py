@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import structlog
 
-from records.errors import Unavailable
+from records.errors import RecordsError
 from records.queue import Delivery, Queue
 
 
@@ -20,9 +20,10 @@ class Heartbeat:
         self._visibility_s = visibility_s
         self._interval_s = interval_s
         self._in_hand: dict[str, Delivery] = {}
+        self._lock = threading.Lock()
         # Held during the call to SQS: who has removed a delivery can be sure that no
         # extension of it comes after.
-        self._lock = threading.Lock()
+        self._beating = threading.Lock()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
@@ -36,31 +37,32 @@ class Heartbeat:
         self._thread.join()
 
     def add(self, delivery: Delivery) -> None:
-        """Keep this delivery invisible from now on."""
+        """Keep this delivery invisible from now on. Never waits for SQS."""
         with self._lock:
             self._in_hand[delivery.receipt] = delivery
 
     def remove(self, delivery: Delivery) -> None:
-        """Extend this delivery no more."""
-        with self._lock:
+        """Extend this delivery no more. Waits for a beat that is under way."""
+        with self._beating, self._lock:
             self._in_hand.pop(delivery.receipt, None)
 
     def beat(self) -> None:
         """Extend everything in hand once."""
-        with self._lock:
-            if not self._in_hand:
+        with self._beating:
+            with self._lock:
+                deliveries = list(self._in_hand.values())
+            if not deliveries:
                 return
             try:
-                refused = self._queue.extend(
-                    list(self._in_hand.values()), visibility_s=self._visibility_s
-                )
-            except Unavailable as error:
-                # There are at least two more beats before the messages are visible again.
+                refused = self._queue.extend(deliveries, visibility_s=self._visibility_s)
+            except RecordsError as error:
+                # More beats follow before the messages are visible again.
                 structlog.get_logger().warning("heartbeat missed", reason=str(error))
                 return
-            for delivery in refused:
-                structlog.get_logger().warning("message lost", message_id=delivery.message_id)
-                del self._in_hand[delivery.receipt]
+            with self._lock:
+                for delivery in refused:
+                    structlog.get_logger().warning("message lost", message_id=delivery.message_id)
+                    self._in_hand.pop(delivery.receipt, None)
 
     def _run(self) -> None:
         wait: Callable[[float], bool] = self._stopped.wait

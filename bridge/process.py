@@ -2,15 +2,20 @@
 
 import asyncio
 import json
+import traceback
 import uuid
 from dataclasses import dataclass
 
+import structlog
+
 from bridge.envelope import Opened, job_of, open_delivery
-from bridge.errors import JobRefused, ServeUnavailable
+from bridge.errors import BridgeError, JobRefused, ServeUnavailable
 from bridge.generation import CancelRequested, Generated, Generation, refused
 from bridge.serve_client import ServeClient
+from bridge.threads import in_thread
 from bridge.verdict import Done, Release, Verdict, verdict_for
 from jobs.catalogue import Catalogue
+from jobs.errors import Fault, InvalidJob, JobsError
 from jobs.job import Job
 from jobs.keys import attempt_suffix, document_key
 from jobs.logs import log_transition
@@ -19,7 +24,13 @@ from jobs.status import ErrorCode, Status
 from records.accept import accept
 from records.announce import announce
 from records.clock import now_ms
-from records.errors import ObjectChanged, ObjectMissing, RecordMissing, Unavailable
+from records.errors import (
+    ObjectChanged,
+    ObjectMissing,
+    RecordMissing,
+    RecordsError,
+    Unavailable,
+)
 from records.finish import finish
 from records.lease import Busy, Ended, Lease, lease, release
 from records.queue import Delivery
@@ -36,9 +47,16 @@ _NEVER_MS = 2**53
 
 @dataclass
 class InHand:
-    """What the consumer may know of a message in hand."""
+    """What is known of a message in hand, also to who has to give it back in a hurry."""
 
+    job: Job | None = None
+    lease: Lease | None = None
     generation: Generation | None = None
+
+    @property
+    def held(self) -> Lease | None:
+        """The lease as it is now, with the attempt that Serve has accepted."""
+        return self.generation.held if self.generation else self.lease
 
     @property
     def waiting(self) -> bool:
@@ -51,6 +69,7 @@ class Processor:
     """Turns a delivery into a verdict. Every step may be repeated after a crash."""
 
     bridge: str
+    runtime: str
     catalogue: Catalogue
     serve: ServeClient
     table: Table
@@ -62,32 +81,52 @@ class Processor:
     async def process(self, delivery: Delivery, in_hand: InHand) -> Verdict:
         """Bring the delivery's job to its end, or say why not now."""
         try:
-            opened = open_delivery(delivery)
-            taken = await asyncio.to_thread(self._take, opened)
-            match taken:
-                case Busy():
-                    seconds = max(1.0, (taken.until_ms - now_ms()) / 1000)
-                    return Release(delay_s=seconds, reason="another bridge has the job")
-                case Ended():
-                    await asyncio.to_thread(self._announce, taken.record)
-                    return Done()
-                case (job, held):
-                    return await self._work(job, held, in_hand)
+            return await self._process(delivery, in_hand)
+        except asyncio.CancelledError:
+            # We are told to stop: somebody else shall have the job, at once.
+            return await self._give_back(in_hand)
         except Exception as error:  # noqa: BLE001  # the one place where errors become verdicts
-            return verdict_for(error)
+            return self._verdict(error)
 
-    def _take(self, opened: Opened) -> tuple[Job, Lease] | Busy | Ended:
+    def _verdict(self, error: Exception) -> Verdict:
+        if not isinstance(error, BridgeError | JobsError | RecordsError):
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{where.filename}:{where.lineno}"
+            structlog.get_logger().error("unforeseen", kind=type(error).__name__, where=place)
+        return verdict_for(error)
+
+    async def _process(self, delivery: Delivery, in_hand: InHand) -> Verdict:
+        opened = open_delivery(delivery)
+        taken = await in_thread(self._take, opened, in_hand)
+        match taken:
+            case Busy():
+                seconds = max(1.0, (taken.until_ms - now_ms()) / 1000)
+                return Release(delay_s=seconds, reason="another bridge has the job")
+            case Ended():
+                await in_thread(self._announce, taken.record)
+                return Done()
+            case (job, held):
+                return await self._work(job, held, in_hand)
+
+    async def _give_back(self, in_hand: InHand) -> Verdict:
+        if in_hand.job is not None and in_hand.held is not None:
+            await in_thread(release, self.table, in_hand.held)
+            attempt = in_hand.held.attempt
+            log_transition("released", in_hand.job, attempt=attempt, reason="stopping")
+        return Release(delay_s=0, reason="stopping")
+
+    def _take(self, opened: Opened, in_hand: InHand) -> tuple[Job, Lease] | Busy | Ended:
         """Lease the message's job, writing its record first if it has none."""
         uid = opened.message.uid
         owner = f"{self.bridge}/{uuid.uuid4().hex[:8]}"
         job: Job | None = None
         if opened.message.reference is None or uid is None:
-            job = job_of(opened, store=self.store, catalogue=self.catalogue)
+            job = self._own(job_of(opened, store=self.store, catalogue=self.catalogue))
             uid = job.uid
         try:
             held = self._lease(uid, owner)
         except RecordMissing:
-            job = job or job_of(opened, store=self.store, catalogue=self.catalogue)
+            job = job or self._own(job_of(opened, store=self.store, catalogue=self.catalogue))
             accept(self.table, self.store, job, fingerprint=uid, republish_at=_NEVER_MS)
             log_transition("accepted", job, attempt=0)
             held = self._lease(uid, owner)
@@ -99,8 +138,15 @@ class Processor:
             # Nothing can bring the job's body back: a terminal answer beats a message that
             # goes round for days.
             return Ended(record=self._lost_body(held, str(error)))
+        in_hand.job, in_hand.lease = job, held
         log_transition("leased", job, attempt=held.attempt)
         return job, held
+
+    def _own(self, job: Job) -> Job:
+        """The job, unless it is another runtime's: its message has gone astray."""
+        if job.runtime != self.runtime:
+            raise InvalidJob([Fault(pointer="/runtime", detail=f"this bridge is {self.runtime}'s")])
+        return job
 
     def _lease(self, uid: str, owner: str) -> Lease | Busy | Ended:
         now = now_ms()
@@ -136,28 +182,25 @@ class Processor:
             generated = refused(error)
         except (ServeUnavailable, Unavailable) as error:
             return await self._again(job, generation.held, error)
-        except asyncio.CancelledError:
-            # We are told to stop: somebody else shall have the job, at once.
-            return await self._give_back(job, generation.held)
         failure = generated.failure
         if failure is not None and failure.retryable and generation.held.attempt < ATTEMPTS:
-            return await self._again(job, generation.held, ServeUnavailable(failure.message))
-        outcome = await asyncio.to_thread(self._outcome, job, generation.held, generated)
-        return await self._end(job, generation.held, outcome, generated)
+            reason = ServeUnavailable(f"the replica said {failure.code}")
+            return await self._again(job, generation.held, reason)
+        await in_thread(self._commit, job, generation.held, generated)
+        return Done()
 
     async def _again(self, job: Job, held: Lease, error: Exception) -> Verdict:
         """Another attempt later, if there is one left."""
         if held.attempt >= ATTEMPTS:
             message = f"gave up after {held.attempt} attempts: {error}"
             return await self._end(job, held, Outcome.failed(ErrorCode.INTERNAL, message))
-        await asyncio.to_thread(release, self.table, held)
+        await in_thread(release, self.table, held)
         log_transition("released", job, attempt=held.attempt, reason=str(error))
         return verdict_for(error)
 
-    async def _give_back(self, job: Job, held: Lease) -> Verdict:
-        await asyncio.to_thread(release, self.table, held)
-        log_transition("released", job, attempt=held.attempt, reason="stopping")
-        return Release(delay_s=0, reason="stopping")
+    def _commit(self, job: Job, held: Lease, generated: Generated) -> None:
+        """Document, record, notice: in one go, so that to be told to stop cannot part them."""
+        self._record(job, held, self._outcome(job, held, generated), generated)
 
     def _outcome(self, job: Job, held: Lease, generated: Generated) -> Outcome:
         """The outcome of what was generated, with its document written beside the images."""
@@ -175,27 +218,27 @@ class Processor:
         self.store.put(document, text.encode(), media_type="application/json")
         return outcome
 
-    async def _end(
-        self, job: Job, held: Lease, outcome: Outcome, generated: Generated | None = None
-    ) -> Verdict:
-        """Record, then announce; only after both may the message go."""
-
-        def commit() -> None:
-            done = finish(
-                self.table,
-                job.uid,
-                outcome,
-                by=held,
-                nonce=uuid.uuid4().hex,
-                now_ms=now_ms(),
-                uploaded_ms=generated.uploaded_ms if generated else None,
-                stages=generated.stages if generated else None,
-            )
-            log_transition(done.record.status.value, job, attempt=held.attempt)
-            self._announce(done.record)
-
-        await asyncio.to_thread(commit)
+    async def _end(self, job: Job, held: Lease, outcome: Outcome) -> Verdict:
+        await in_thread(self._record, job, held, outcome)
         return Done()
+
+    def _record(
+        self, job: Job, held: Lease, outcome: Outcome, generated: Generated | None = None
+    ) -> None:
+        """Write the terminal state, then announce; only after both may the message go."""
+        done = finish(
+            self.table,
+            job.uid,
+            outcome,
+            by=held,
+            nonce=uuid.uuid4().hex,
+            now_ms=now_ms(),
+            uploaded_ms=generated.uploaded_ms if generated else None,
+            stages=generated.stages if generated else None,
+        )
+        if done.won:
+            log_transition(done.record.status.value, job, attempt=held.attempt)
+        self._announce(done.record)
 
     def _announce(self, record: Record) -> None:
         if record.notified_at is not None or record.deleted_at is not None:

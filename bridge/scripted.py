@@ -20,6 +20,7 @@ class Refuse:
 
     status: int
     retry_after: str | None = None
+    code: str = "as_told"
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,9 @@ class ScriptedServe(httpx.AsyncBaseTransport):
         first = script[0] if script else None
         if isinstance(first, Refuse):
             headers = {"retry-after": first.retry_after} if first.retry_after else {}
-            return httpx.Response(first.status, headers=headers, json={"detail": "as told"})
+            return httpx.Response(
+                first.status, headers=headers, json={"detail": "as told", "code": first.code}
+            )
         return httpx.Response(200, stream=_Stream(self, script))
 
     def _capacity(self) -> httpx.Response:

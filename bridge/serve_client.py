@@ -14,6 +14,8 @@ from jobs.stream import EVENT, LAST_EVENTS, Capacity, Event
 
 #: Seconds to wait when a 429 does not say how long.
 _RETRY_AFTER_S = 1.0
+#: What the API knows and Serve does not is being rolled out.
+_NOT_YET = frozenset({"unknown_model", "unknown_runtime"})
 
 
 class ServeClient:
@@ -87,11 +89,14 @@ def _translated() -> Iterator[None]:
 def _refusal(answer: httpx.Response) -> Exception:
     """The error that an answer other than 200 stands for."""
     try:
-        detail = str(answer.json()["detail"])
-    except (ValueError, KeyError, TypeError):
-        detail = answer.reason_phrase
+        problem = dict(answer.json())
+    except (ValueError, TypeError):
+        problem = {}
+    detail = str(problem.get("detail", answer.reason_phrase))
     if answer.status_code == 429:
         return Overloaded(_seconds(answer.headers.get("retry-after")))
+    if problem.get("code") in _NOT_YET:
+        return ServeUnavailable(f"Serve does not have it: {detail}")
     if answer.status_code in (400, 413, 422):
         return JobRefused(ErrorCode.INVALID_INPUT, detail)
     return ServeUnavailable(f"Serve answered {answer.status_code}: {detail}")

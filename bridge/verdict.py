@@ -6,9 +6,9 @@
 import random
 from dataclasses import dataclass
 
-from bridge.errors import BridgeError, ServeUnavailable
+from bridge.errors import BridgeError
 from jobs.errors import InvalidJob, JobsError, NewerSchema
-from records.errors import LeaseLost, RecordsError, Unavailable
+from records.errors import LeaseLost, RecordsError
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,21 @@ class Done:
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """Not now, or not here: make the message visible again after `delay_s`."""
+    """Not now, or not here: make the message visible again after `delay_s`.
+
+    `backs_off`: the delay doubles with each receipt, so that an outage of hours does not use
+    up the queue's receive limit.
+    """
 
     delay_s: float
     reason: str
+    backs_off: bool = False
+
+    def delay_of(self, receive_count: int) -> float:
+        """Seconds until a message that was received so often is visible again."""
+        if not self.backs_off:
+            return self.delay_s
+        return min(self.delay_s * 2.0 ** min(receive_count - 1, 10), _MOST_PATIENCE_S)
 
 
 @dataclass(frozen=True)
@@ -36,6 +47,9 @@ class Leave:
     """Somebody else has the job by now, with a delivery of their own: touch nothing."""
 
 
+#: Seconds between two tries of the same message, however often it failed. With this the
+#: fiftieth receipt, after which SQS takes a message away, is twelve hours off.
+_MOST_PATIENCE_S = 900.0
 Verdict = Done | Release | Park | Leave
 
 #: Seconds: a dependency that is down is not asked again at once, nor by all at once.
@@ -50,17 +64,17 @@ def verdict_for(error: Exception) -> Verdict:
         case LeaseLost():
             return Leave()
         case NewerSchema():
-            return Release(delay_s=_between(_ROLLOUT_S), reason="newer schema")
+            return _later(_ROLLOUT_S, "newer schema")
         case InvalidJob():
-            return Park(reason=str(error))
-        case ServeUnavailable() | Unavailable():
-            return Release(delay_s=_between(_PATIENCE_S), reason=str(error))
+            # How many faults, not which: they quote what the client sent.
+            return Park(reason=f"{type(error).__name__}, faults: {len(error.faults)}")
         case BridgeError() | RecordsError() | JobsError():
-            return Release(delay_s=_between(_PATIENCE_S), reason=str(error))
+            return _later(_PATIENCE_S, str(error))
         case _:
             # A bug of ours. The queue's receive limit keeps it from going on for ever.
-            return Release(delay_s=_between(_ROLLOUT_S), reason=type(error).__name__)
+            return _later(_ROLLOUT_S, type(error).__name__)
 
 
-def _between(bounds: tuple[float, float]) -> float:
-    return random.uniform(*bounds)  # noqa: S311  # jitter, no secret
+def _later(bounds: tuple[float, float], reason: str) -> Release:
+    delay_s = random.uniform(*bounds)  # noqa: S311  # jitter, no secret
+    return Release(delay_s=delay_s, reason=reason, backs_off=True)

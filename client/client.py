@@ -11,10 +11,13 @@ from pydantic import BaseModel, ValidationError
 from client.errors import Refused, TimedOut, Unreachable
 from jobs.view import JobPage, JobView, ModelPage, Problem
 
-#: Between two looks at a job that the server gives no `Retry-After` for.
+#: Seconds between two looks at a job. The server's `Retry-After` counts whole seconds, but a
+#: person who watches wants to see steps.
 POLL_S = 0.5
 #: How often a look at a job is tried: an API that restarts is back by then.
 _TRIES = 10
+#: Refusals of the moment: too many requests, a gateway without its app, the API without AWS.
+_PASSING = frozenset({429, 502, 503, 504})
 
 _T = TypeVar("_T", bound=BaseModel)
 
@@ -82,8 +85,7 @@ class Client:
                 return
             if deadline is not None and time.monotonic() > deadline:
                 raise TimedOut(f"job {name} is still {view.status} after {timeout_s:g} s")
-            # The server names whole seconds; a person who watches wants to see steps.
-            time.sleep(min(float(answer.headers.get("retry-after", POLL_S)), POLL_S))
+            time.sleep(_pause_s(answer))
 
     def wait(self, name: str, *, timeout_s: float | None = None) -> JobView:
         """The job once it has ended."""
@@ -118,7 +120,11 @@ class Client:
             try:
                 return self._call("GET", path)
             except Unreachable:
-                time.sleep(POLL_S)
+                pass
+            except Refused as refused:
+                if refused.problem.status not in _PASSING:
+                    raise
+            time.sleep(POLL_S)
         return self._call("GET", path)
 
     def _call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
@@ -140,6 +146,14 @@ class Client:
 def _may_have_proxy(url: str) -> bool:
     """Whether the environment's proxy is for this address too; never for this machine."""
     return httpx.URL(url).host not in ("127.0.0.1", "::1", "localhost")
+
+
+def _pause_s(answer: httpx.Response) -> float:
+    """What the server asks to wait, but no more than who watches steps would like."""
+    try:
+        return min(float(answer.headers["retry-after"]), POLL_S)
+    except (KeyError, ValueError):
+        return POLL_S
 
 
 def _path(name: str) -> str:

@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
 from client.errors import ClientError
@@ -70,7 +69,7 @@ def demo(
         with waiting("starting AWS (emulated), Ray Serve, API and bridge ..."):
             stack = closing.enter_context(Stack.running(StackOptions(ui=False)))
         closing.callback(people.print, "stopping ...")
-        people.print(f'"{prompt}"')
+        people.print(f'"{prompt}"', markup=False)
         shown = run_demo(stack, prompt=prompt, out=out)
     _show_demo(shown, as_json=as_json)
 
@@ -79,7 +78,7 @@ def _show_demo(shown: Demo, *, as_json: bool) -> None:
     people.print(timeline_table(shown.view))
     people.print(f"from POST to notice: {shown.post_to_notice_s:.1f} s\n")
     for warning in shown.view.warnings:
-        people.print(f"[yellow]note[/yellow] {warning}")
+        people.print(f"note: {warning}", markup=False)
     emit(
         {
             "images": [str(path) for path in shown.images],
@@ -124,7 +123,7 @@ def submit(
     document = view.model_dump(mode="json") | {"files": [str(path) for path in written]}
     emit(document, as_json=as_json, otherwise="\n".join(map(str, written)) or view.uid)
     if view.done and view.status is not Status.SUCCEEDED:
-        people.print(f"{view.status}: {view.error.message if view.error else ''}")
+        people.print(f"{view.status}: {view.error.message if view.error else ''}", markup=False)
         raise typer.Exit(1)
 
 
@@ -132,7 +131,7 @@ def submit(
 def doctor(as_json: Json = False) -> None:
     """Say what this machine has, and what of a running stack answers."""
     checks = examine(read_state())
-    rows = [(check.name, ("" if check.ok else "[red]✗[/red] ") + check.found) for check in checks]
+    rows = [(check.name, ("" if check.ok else "✗ ") + check.found) for check in checks]
     if not as_json:
         people.print(pairs_table(rows))
     emit([vars(check) for check in checks], as_json=as_json, otherwise="")
@@ -147,23 +146,23 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """The exit status of a command line."""
-    command = typer.main.get_command(app)
     # Told to end, we stop what we started, as with Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # Nothing on this machine goes through a proxy, whatever library asks.
     os.environ["NO_PROXY"] = ",".join(filter(None, (os.environ.get("NO_PROXY"), "127.0.0.1")))
     try:
-        # Without standalone mode an Exit's status comes back as the result.
-        status = command.main(arguments, prog_name="darkroom", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        return 2
-    except (KeyboardInterrupt, click.Abort):
-        return 130
+        # Typer explains wrong usage (2) and ends by itself, at Ctrl-C with 130.
+        app(arguments, prog_name="darkroom")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
     except ClientError as error:
         people.print(str(error), markup=False)
         return 1
     except (DarkroomError, BadSetting, JobsError, RecordsError) as error:
         people.print(str(error), markup=False)
         return 2
-    return status if isinstance(status, int) else 0
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        people.print(f"{place}{error.strerror or error}", markup=False)
+        return 2
+    return 0

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.catalogue import Catalogue
+from records.errors import translated
 from records.table import definitions
 
 #: Receives, releases included, before SQS takes a message for poison. A backstop: attempts
@@ -44,6 +45,17 @@ def create_cloud(
     name: str = "darkroom",
 ) -> Cloud:
     """Make table, bucket, topics and queues; `connect` gives the client of a service."""
+    with translated("making the local AWS"):
+        return _create(catalogue, connect, subscribers, visibility_s, name)
+
+
+def _create(
+    catalogue: Catalogue,
+    connect: Callable[[str], Any],
+    subscribers: Iterable[str],
+    visibility_s: int,
+    name: str,
+) -> Cloud:
     sns, sqs, s3 = connect("sns"), connect("sqs"), connect("s3")
     _create_table(connect("dynamodb"), f"{name}-jobs", definitions()["jobs"])
     s3.create_bucket(Bucket=f"{name}-outputs")

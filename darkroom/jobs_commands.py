@@ -28,7 +28,7 @@ def list_jobs(
     if not as_json:
         people.print(jobs_table(page.data))
         if page.next_cursor:
-            people.print(f"more: --cursor {page.next_cursor}")
+            people.print(f"more: --cursor {page.next_cursor}", markup=False)
     emit(page.model_dump(mode="json"), as_json=as_json, otherwise="")
 
 

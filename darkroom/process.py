@@ -28,7 +28,7 @@ class StackProcess:
     ) -> None:
         self.name = name
         self.log = log
-        with log.open("wb") as output:
+        with log.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603  # our own programs
                 command,
                 env=dict(env),

@@ -7,10 +7,14 @@ from datetime import datetime
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from jobs.view import JobView
 
 people = Console(stderr=True, highlight=False)
+if not people.is_terminal:
+    # Nobody reads it in a window: do not cut or wrap what a program may look for.
+    people = Console(stderr=True, highlight=False, width=200, soft_wrap=True)
 
 
 @contextmanager
@@ -101,7 +105,8 @@ def timeline_table(view: JobView) -> Table:
 def jobs_table(views: Iterable[JobView]) -> Table:
     """Jobs, one a line."""
     table = Table(box=None, padding=(0, 2), header_style="dim")
-    for column in ("uid", "status", "model", "task", "accepted", "images"):
+    table.add_column("uid", no_wrap=True, min_width=36)
+    for column in ("status", "model", "task", "accepted", "images"):
         table.add_column(column)
     for view in views:
         table.add_row(
@@ -119,5 +124,5 @@ def pairs_table(pairs: Iterable[tuple[str, str]]) -> Table:
     """Names and values."""
     table = Table(box=None, padding=(0, 2), show_header=False)
     for name, value in pairs:
-        table.add_row(f"[dim]{name}[/dim]", value)
+        table.add_row(Text(name, style="dim"), Text(value))
     return table

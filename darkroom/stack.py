@@ -18,6 +18,7 @@ from darkroom.cloud import Cloud, create_cloud
 from darkroom.errors import StackError
 from darkroom.ports import HOST, Ports
 from darkroom.process import StackProcess
+from darkroom.signals import undisturbed
 from jobs.catalogue import Catalogue
 from jobs.environment import read_catalogue
 from records.connect import connect
@@ -74,8 +75,9 @@ class Stack:
             stack.start()
             yield stack
         finally:
-            stack.stop()
-            shutil.rmtree(home, ignore_errors=True)
+            with undisturbed():
+                stack.stop()
+                shutil.rmtree(home, ignore_errors=True)
 
     @property
     def cloud(self) -> Cloud:
@@ -106,14 +108,15 @@ class Stack:
 
     def environ(self) -> dict[str, str]:
         """The variables of every process of ours: AWS's own and the project's."""
+        # A person's own AWS, its profiles and endpoints included, has no business here.
+        ours = {name: v for name, v in os.environ.items() if not name.startswith("AWS_")}
         found = {
-            **os.environ,
+            **ours,
             "AWS_ENDPOINT_URL": self.aws_url,
             "AWS_ACCESS_KEY_ID": _CREDENTIAL,
             "AWS_SECRET_ACCESS_KEY": _CREDENTIAL,
             "AWS_REGION": _REGION,
             "AWS_DEFAULT_REGION": _REGION,
-            # A person's own profiles and credentials have no business here.
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -124,7 +127,6 @@ class Stack:
             "OMP_NUM_THREADS": "1",
             **self.options.environ,
         }
-        found.pop("AWS_PROFILE", None)
         if self._cloud is not None:
             found |= {
                 "DARKROOM_JOB_TABLE": self._cloud.table,
@@ -190,6 +192,7 @@ class Stack:
         """A boto3 client of the emulated AWS."""
         return connect(
             service,
+            isolated=True,
             endpoint_url=self.aws_url,
             region_name=_REGION,
             aws_access_key_id=_CREDENTIAL,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from darkroom.errors import StackError
 from darkroom.ports import Ports
 from darkroom.screen import pairs_table, people, waiting
+from darkroom.signals import STOP_SIGNALS
 from darkroom.stack import Stack, StackOptions
 from darkroom.state import remove_state, write_state
 
@@ -30,12 +31,12 @@ def run_up(fixed: Fixed, *, as_json: bool) -> None:
     """Start the stack, print where everything is, stop at Ctrl-C or SIGTERM."""
     stop = threading.Event()
     ports = Ports.usual().having(api=fixed.api, ui=fixed.ui)
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOP_SIGNALS:
         signal.signal(number, _interrupt)
     with ExitStack() as closing:
         with waiting("starting AWS (emulated), Ray Serve, API, bridge and UI ..."):
             stack = closing.enter_context(Stack.running(StackOptions(ports=ports)))
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOP_SIGNALS:
             signal.signal(number, lambda *_: stop.set())
         closing.callback(people.print, "draining ...")
         closing.callback(remove_state)

@@ -78,7 +78,9 @@ class JobRequest(BaseModel):
 
     def fingerprint(self) -> str:
         """SHA-256 of what was asked for: the same id with another fingerprint is a conflict."""
-        text = json.dumps(self.model_dump(mode="json", exclude={"id"}), sort_keys=True)
+        # Without defaults: a release that adds a field must not make old jobs look new.
+        asked = self.model_dump(mode="json", exclude={"id"}, exclude_defaults=True)
+        text = json.dumps(asked, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 

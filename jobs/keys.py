@@ -18,6 +18,15 @@ def document_key(prefix: str, job_id: str, suffix: str) -> str:
     return f"{_folder(prefix, job_id)}/{job_id}-{suffix}.out"
 
 
+def attempt_keys(
+    prefix: str, job_id: str, suffix: str, *, images: int, extension: str
+) -> list[str]:
+    """All objects that one attempt may have written."""
+    numbers = range(1, images + 1)
+    keys = [output_key(prefix, job_id, suffix, number, extension) for number in numbers]
+    return [*keys, document_key(prefix, job_id, suffix)]
+
+
 def request_key(uid: str) -> str:
     """Where a job lies that is too large for its record or its message."""
     return f"requests/{uid}.json"

@@ -44,7 +44,8 @@ class Message(BaseModel):
 
     def encode(self) -> str:
         """JSON text as published."""
-        return self.model_dump_json(exclude_none=True)
+        # ASCII: SQS refuses some characters that JSON allows.
+        return self.model_dump_json(exclude_none=True, ensure_ascii=True)
 
     @classmethod
     def decode(cls, text: str) -> Self:

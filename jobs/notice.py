@@ -30,7 +30,8 @@ class Notice(BaseModel):
 
     def encode(self) -> str:
         """JSON text as published."""
-        return self.model_dump_json()
+        # ASCII: SQS refuses some characters that JSON allows.
+        return self.model_dump_json(ensure_ascii=True)
 
     def attributes(self) -> dict[str, str]:
         """Message attributes, for subscribers' filter policies."""

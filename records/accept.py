@@ -55,6 +55,8 @@ def accept(
         except ConditionFailed as failed:
             found = failed.item or table.get(key)
         if found is not None:
+            if len(body) > MAX_BODY_BYTES:
+                store.delete(request_key(job.uid))  # nobody will ask for it
             return _known(table, found, fingerprint)
         time.sleep(random.uniform(0, 0.05) if left else 0)  # noqa: S311  # jitter, no secret
     raise Unavailable("DynamoDB: too many writers of the same id; send the job again")

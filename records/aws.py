@@ -104,7 +104,7 @@ class S3Store:
             self._client.put_object(Bucket=self._bucket, Key=key, Body=data, ContentType=media_type)
 
     def get(self, key: str) -> bytes:
-        with translated("S3 GetObject"):
+        with translated("S3 GetObject", may_miss=True):
             return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
 
     def delete(self, key: str) -> None:

@@ -3,28 +3,49 @@
 Endpoint, region and credentials come from AWS's own variables, here as on AWS.
 """
 
+import os
 from typing import Any
 
-import boto3
+import boto3.session
+import botocore.session
 from botocore.config import Config
 
-#: Standard mode: four tries with jitter, throttling included. A read waits longer than a
-#: 20 s long poll. One connection for each thread that may call at once.
+#: Standard mode: four tries with jitter, throttling included. More connections than threads:
+#: 40 in the API, 33 in a bridge.
 _CONFIG = Config(
     retries={"mode": "standard", "max_attempts": 4},
     connect_timeout=2,
-    read_timeout=25,
-    max_pool_connections=32,
+    # Short: a lease and a Lambda's 29 s have to outlast all tries.
+    read_timeout=5,
+    max_pool_connections=64,
     tcp_keepalive=True,
-    signature_version="s3v4",  # presigned URLs that expire; other services use v4 anyway
 )
+_S3 = Config(
+    # Presigned URLs that expire, and that name the bucket's own region: a signature does not
+    # survive S3's redirect from the global address.
+    signature_version="s3v4",
+    s3={"addressing_style": "virtual"},
+)
+_NO_FILES: dict[str, Any] = {
+    "profile": (None, None, None, None),
+    **dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None)),
+}
+#: Longer than SQS's longest poll, 20 s.
+_LONG_POLL = Config(read_timeout=25)
 
 
-def connect(service: str, **where: str) -> Any:
+def connect(service: str, *, long_poll: bool = False, isolated: bool = False, **where: str) -> Any:
     """A client of one AWS service; safe to share between threads.
 
-    `where` are boto3's own arguments (`endpoint_url`, `region_name`, ...) for whoever speaks
-    to another place than the process's variables name.
+    `long_poll` is for who receives messages. `where` are boto3's own arguments for who speaks
+    to another place than the process's variables name; `isolated` then keeps a person's
+    profiles and files out of it.
     """
-    config = _CONFIG if service == "s3" else _CONFIG.merge(Config(signature_version="v4"))
-    return boto3.client(service, config=config, **where)  # type: ignore[call-overload]
+    config = _CONFIG
+    if service == "s3":
+        config = config.merge(_S3)
+    if long_poll:
+        config = config.merge(_LONG_POLL)
+    core = botocore.session.Session(_NO_FILES if isolated else None)
+    session = boto3.session.Session(botocore_session=core)
+    return session.client(service, config=config, **where)  # type: ignore[call-overload]

@@ -64,11 +64,12 @@ _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 
 
 @contextmanager
-def translated(what: str) -> Iterator[None]:
+def translated(what: str, *, may_miss: bool = False) -> Iterator[None]:
     """Turn botocore's exceptions into ours: the only place where that is done.
 
     Whatever is not a condition or a missing object is `Unavailable`: also a denied access
-    or a wrong name, because the job is not to blame for it and must not fail of it.
+    or a wrong name, because the job is not to blame for it and must not fail of it. Only who
+    reads an object by its key asks whether it `may_miss`.
     """
     try:
         yield
@@ -76,7 +77,7 @@ def translated(what: str) -> Iterator[None]:
         code = error.response.get("Error", {}).get("Code", "")
         if code in ("ConditionalCheckFailedException", "TransactionCanceledException"):
             raise ConditionFailed(_item_left(error)) from error
-        if code in _MISSING:
+        if may_miss and code in _MISSING:
             raise ObjectMissing(f"{what}: no such object") from error
         raise Unavailable(f"{what}: {code or error}") from error
     except BotoCoreError as error:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jobs.keys import request_key
+from jobs.inputs import OutputFormat
+from jobs.keys import attempt_keys, attempt_suffix, request_key
 from jobs.outcome import Outcome
 from jobs.status import LEASED, Status, check_edge, sources
 from records.errors import ConditionFailed, LeaseLost, NotDone, RecordMissing
@@ -98,13 +99,8 @@ def erase(table: Table, store: ObjectStore, record: Record, *, now_ms: int) -> R
     """
     if not record.ended:
         raise NotDone("the job has not ended yet; cancel it first")
-    if record.outcome is not None:
-        for output in record.outcome.outputs:
-            store.delete(output.key)
-        if record.outcome.document_key:
-            store.delete(record.outcome.document_key)
-    if record.body is None and record.body_sha256 is not None:
-        store.delete(request_key(record.uid))
+    for key in _objects(record):
+        store.delete(key)
     kept = (
         record.outcome.model_copy(update={"outputs": (), "document_key": None})
         if (record.outcome)
@@ -120,3 +116,24 @@ def erase(table: Table, store: ObjectStore, record: Record, *, now_ms: int) -> R
         remove=["input", "body", "body_sha256", "context"],
     )
     return Record.from_item(table.update(job_key(record.uid), change))
+
+
+def _objects(record: Record) -> list[str]:
+    """Every object that the job may have left, those of attempts that did not win included."""
+    wanted = record.input or {}
+    keys = [
+        key
+        for attempt in range(record.attempt + 1)
+        for key in attempt_keys(
+            record.prefix,
+            record.id,
+            attempt_suffix(record.uid, attempt),
+            images=int(wanted.get("num_images_per_prompt", 1)),
+            extension=OutputFormat(wanted.get("output_format", "png")).extension,
+        )
+    ]
+    if record.outcome is not None:
+        keys += [output.key for output in record.outcome.outputs]
+        keys += [record.outcome.document_key] if record.outcome.document_key else []
+    keys += [request_key(record.uid)] if record.body_sha256 is not None else []
+    return sorted(set(keys))

@@ -143,7 +143,6 @@ def release(table: Table, held: Lease) -> None:
         require=held.fence(LEASED),
         set={"status": Status.QUEUED.value, "lease_until": 0},
         remove=["lease_owner", "stage", "step", "total", "stages"],
-        add={"releases": 1},
     )
     try:
         table.update(job_key(held.uid), change)

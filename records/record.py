@@ -36,6 +36,8 @@ class Record:
     runtime: str
     model: str
     priority: str
+    #: Of the outputs' keys.
+    prefix: str
     status: Status
     #: What was asked for, pictures replaced by their hash; absent once deleted.
     input: Mapping[str, Any] | None
@@ -87,6 +89,7 @@ class Record:
             runtime=item["runtime"],
             model=item["model"],
             priority=item["priority"],
+            prefix=item["prefix"],
             status=Status(item["status"]),
             input=json.loads(item["input"]) if "input" in item else None,
             metadata=item.get("metadata", {}),
@@ -142,6 +145,7 @@ def new_item(job: Job, body: bytes, *, fingerprint: str, republish_at: int) -> I
         "runtime": job.runtime,
         "model": job.model,
         "priority": job.priority.value,
+        "prefix": job.prefix,
         "status": Status.QUEUED.value,
         "input": json.dumps(shown_input(job), ensure_ascii=False),
         "metadata": job.metadata,
@@ -154,6 +158,10 @@ def new_item(job: Job, body: bytes, *, fingerprint: str, republish_at: int) -> I
         "due": FLAG,
         "due_at": republish_at if deadline is None else min(deadline, republish_at),
     }
+    if job.family is Family.TOPIC:
+        # It came by a queue, so it needs no publishing.
+        item["published_at"] = created
+        del item["unpublished"]
     if deadline is not None:
         item["deadline"] = deadline
     if job.context is not None:

@@ -2,16 +2,16 @@
 
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import structlog
 
 from jobs.errors import JobsError
-from jobs.job import Job
 from jobs.outcome import Outcome
-from jobs.status import Status
+from jobs.status import LEASED, Status
 from records.announce import announce
-from records.errors import ConditionFailed, LeaseLost, ObjectChanged, ObjectMissing
+from records.errors import ConditionFailed, LeaseLost, RecordsError
 from records.finish import finish
 from records.publish import publish
 from records.record import FLAG, Record, job_key, load_job
@@ -57,44 +57,32 @@ class Sweeper:
         count = 0
         for record in self._records("unpublished", below=now_ms - UNPUBLISHED_MS):
             if record.status is Status.QUEUED and record.published_at is None:
-                job = self._readable(record)
-                if job is None:
-                    continue
-                publish(self.table, self.store, self.jobs, job, now_ms=now_ms)
-                count += 1
+                with _for_itself(record):
+                    job = load_job(record, self.store)
+                    publish(self.table, self.store, self.jobs, job, now_ms=now_ms)
+                    count += 1
         return count
 
     def _due(self, now_ms: int) -> tuple[int, int]:
         republished = expired = 0
         for record in self._records("due", below=now_ms + 1):
-            if record.deadline is not None and record.deadline <= now_ms:
-                expired += self._expire(record, now_ms)
-            elif record.status is Status.QUEUED and record.republished_at is None:
-                job = self._readable(record)
-                if job is None:
-                    continue
-                publish(self.table, self.store, self.jobs, job, now_ms=now_ms, again=True)
-                republished += 1
-            self._reschedule(record, now_ms)
+            with _for_itself(record):
+                if record.deadline is not None and record.deadline <= now_ms:
+                    expired += self._expire(record, now_ms)
+                elif record.status is Status.QUEUED and record.republished_at is None:
+                    job = load_job(record, self.store)
+                    publish(self.table, self.store, self.jobs, job, now_ms=now_ms, again=True)
+                    republished += 1
+                self._reschedule(record, now_ms)
         return republished, expired
-
-    def _readable(self, record: Record) -> Job | None:
-        """The job of a record; None if this release cannot read it: others must not wait for it.
-
-        It stays due, for the release that wrote it.
-        """
-        try:
-            return load_job(record, self.store)
-        except (JobsError, ObjectMissing, ObjectChanged) as error:
-            structlog.get_logger().warning("unreadable", uid=record.uid, kind=type(error).__name__)
-            return None
 
     def _announce(self, now_ms: int) -> int:
         count = 0
         for record in self._records("unannounced", below=now_ms - UNANNOUNCED_MS):
             if record.ended and record.notified_at is None and record.deleted_at is None:
-                self._tell(record, now_ms)
-                count += 1
+                with _for_itself(record):
+                    self._tell(record, now_ms)
+                    count += 1
         return count
 
     def _expire(self, record: Record, now_ms: int) -> int:
@@ -119,9 +107,17 @@ class Sweeper:
         announce(self.table, self.notices, record, bucket=bucket, now_ms=now_ms)
 
     def _reschedule(self, record: Record, now_ms: int) -> None:
-        """Let the record be due at its deadline, if that is yet to come, else never again."""
+        """Let the record be due again when there may be something to do, else never again.
+
+        A job that has an owner may come back to the queue, after its message was lost.
+        """
+        moments = []
         if record.deadline is not None and record.deadline > now_ms:
-            change = Change(require=[Require("due", "present")], set={"due_at": record.deadline})
+            moments.append(record.deadline)
+        if record.status in LEASED:
+            moments.append(max(record.lease_until, now_ms) + UNANNOUNCED_MS)
+        if moments:
+            change = Change(require=[Require("due", "present")], set={"due_at": min(moments)})
         else:
             change = Change(require=[Require("pk", "present")], remove=["due", "due_at"])
         try:
@@ -144,3 +140,16 @@ class Sweeper:
             if page.cursor is None:
                 return
             cursor = page.cursor
+
+
+@contextmanager
+def _for_itself(record: Record) -> Iterator[None]:
+    """Let one record's trouble be its own: the others are not to wait for it.
+
+    It stays due: for the next sweep, or for the release that can read it.
+    """
+    try:
+        yield
+    except (JobsError, RecordsError) as error:
+        log = structlog.get_logger()
+        log.warning("not mended", uid=record.uid, kind=type(error).__name__)

@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from ray import serve
+from ray.exceptions import RayActorError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from jobs.catalogue import Catalogue
@@ -144,6 +145,8 @@ def _refusal(error: BaseException) -> Response | None:
         )
     if isinstance(error, Unavailable | DeploymentUnavailableError):
         return _later(str(error))
+    if isinstance(error, RayActorError):
+        return _later("the replica died before it had taken the job")
     return None
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from jobs.inputs import ImageToImage
-from jobs.keys import request_key
+from jobs.inputs import ImageToImage, TextToImage
+from jobs.keys import attempt_keys, attempt_suffix, request_key
+from jobs.outcome import Outcome
 from jobs.status import Status
 from records.accept import find
 from records.errors import NotDone, ObjectMissing
@@ -36,6 +37,21 @@ def test_the_images_and_the_document_are_removed(world):
     erase(world.table, world.store, record, now_ms=world.now + 5)
     assert all(missing(world, key) for key in ("a/b-1.png", "a/b-2.png", "a/b.out"))
     assert world.store.get("a/c-1.png") == b"another"
+
+
+def test_images_of_attempts_that_did_not_win_are_removed_too(world):
+    """Their keys follow from the record: nothing has to be listed."""
+    held = world.running(input=TextToImage(prompt="two", num_images_per_prompt=2))
+    record = world.record(held.uid)
+    keys = attempt_keys(
+        record.prefix, record.id, attempt_suffix(held.uid, 1), images=2, extension="png"
+    )
+    for key in keys:
+        world.store.put(key, b"stray", media_type="image/png")
+    done = finish(world.table, held.uid, Outcome.canceled(), by=held, nonce="n", now_ms=world.now)
+    erase(world.table, world.store, done.record, now_ms=world.now + 5)
+    assert len(keys) == 3
+    assert all(missing(world, key) for key in keys)
 
 
 def test_a_request_that_lay_in_the_bucket_is_removed(world):

@@ -9,7 +9,7 @@ from jobs.message import Message
 from jobs.outcome import Outcome
 from jobs.status import Status
 from records.announce import announce
-from records.errors import ObjectMissing
+from records.errors import ObjectMissing, Unavailable
 from records.finish import finish
 from records.lease import release
 from records.publish import publish
@@ -63,9 +63,28 @@ def test_a_job_that_waits_too_long_is_published_again_once(world):
 def test_a_job_that_somebody_works_on_is_not_published_again(world):
     """Its message is in flight, not lost."""
     job = published(world, republish_at=world.now + 5000)
-    world.lease(job)
+    held = world.lease(job)
     assert sweep(world, at=5000) == Sweep()
     assert world.queues["demo"].depth() == (0, 0)
+    release(world.table, held)
+    # Back in the queue, and its message may be lost by now: it is still looked after.
+    assert sweep(world, at=900_000) == Sweep(republished=1)
+
+
+def test_one_record_that_cannot_be_published_does_not_hold_up_the_others(world):
+    """Whatever it has that SNS or the bucket refuses."""
+    bad, good = world.queued(), world.queued()
+
+    class Picky:
+        def publish(self, body, attributes):
+            if bad.uid in body:
+                raise Unavailable("SNS Publish: InvalidParameter")
+            world.jobs.publish(body, attributes)
+
+    done = world.without(jobs=Picky()).sweeper().sweep(now_ms=world.now + UNPUBLISHED_MS + 1)
+    assert done == Sweep(published=1)
+    assert world.record(good.uid).published_at is not None
+    assert world.record(bad.uid).published_at is None
 
 
 def test_a_job_past_its_deadline_expires_and_is_announced(world):

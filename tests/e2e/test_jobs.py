@@ -146,7 +146,10 @@ def test_each_runtime_gets_only_its_own_jobs(client: Client, stack: Stack):
         for name in ("first", "second", "first")
     ]
     assert [view.model for view in views] == ["tiny-first", "tiny-second", "tiny-first"]
-    logs = {name: (stack.home / f"bridge-{name}-1.log").read_text() for name in ("first", "second")}
+    logs = {
+        name: "".join(file.read_text() for file in stack.home.glob(f"bridge-{name}-*.log"))
+        for name in ("first", "second")
+    }
     for view in views:
         assert [name for name, text in logs.items() if view.uid in text] == [view.runtime]
 

@@ -375,14 +375,15 @@ def test_no_log_has_a_prompt_or_a_picture(stack):
 def test_a_stack_that_is_killed_takes_ray_with_it():
     """Ray's processes end with ours, even when it is given no time."""
     code = (
-        "import sys, time; sys.path.insert(0, sys.argv[1]); from serve_stack import running_stack\n"
+        "import sys; sys.path.insert(0, sys.argv[1]); from serve_stack import running_stack\n"
         "with running_stack() as stack:\n"
-        "    print(stack.process.pid, flush=True); time.sleep(600)"
+        "    print(stack.process.pid, flush=True); sys.stdin.read()"
     )
     folder = str(Path(__file__).parent)
     with subprocess.Popen(
         [sys.executable, "-c", code, folder],
         cwd=Path(folder).parents[1],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     ) as runner:
@@ -396,6 +397,6 @@ def test_a_stack_that_is_killed_takes_ray_with_it():
         assert below
         ours.kill()
         _, left = psutil.wait_procs(below, timeout=TIMEOUT_S)
-        runner.send_signal(signal.SIGINT)
+        runner.stdin.close()
         runner.wait(TIMEOUT_S)
     assert left == []

@@ -27,7 +27,7 @@ def handler(backend, monkeypatch):
     }
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.delenv("DARKROOM_API_KEYS", raising=False)
+    monkeypatch.setenv("DARKROOM_API_KEYS", json.dumps({"0" * 64: "default"}))
     monkeypatch.delitem(sys.modules, "api.lambda_handler", raising=False)
     logging = structlog.get_config()
     try:

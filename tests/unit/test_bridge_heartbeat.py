@@ -1,7 +1,9 @@
 """Keeping messages invisible while they are in hand."""
 
+import threading
+
 from bridge.heartbeat import Heartbeat
-from records.errors import Unavailable
+from records.errors import ObjectMissing, Unavailable
 from records.memory import MemoryQueue
 
 
@@ -107,3 +109,39 @@ def test_the_thread_beats_by_itself_until_stopped():
         pass
     heartbeat.stop()
     assert not heartbeat._thread.is_alive()
+
+
+def test_a_new_message_is_added_while_a_beat_hangs():
+    """The event loop adds it; it must not wait for SQS."""
+    heartbeat, queue, _ = heart()
+    queue.send("first")
+    queue.send("second")
+    first, second = queue.receive(limit=2, wait_s=0)
+    heartbeat.add(first)
+    hangs, go = threading.Event(), threading.Event()
+
+    def hang(deliveries, *, visibility_s):
+        hangs.set()
+        assert go.wait(10)
+        return []
+
+    queue.extend = hang  # type: ignore[method-assign]
+    beating = threading.Thread(target=heartbeat.beat)
+    beating.start()
+    assert hangs.wait(10)
+    heartbeat.add(second)  # hangs itself, and the test with it, if it waits for the beat
+    go.set()
+    beating.join()
+
+
+def test_whatever_sqs_refuses_the_heart_goes_on():
+    """Also an error that is not the moment's."""
+    heartbeat, queue, _ = heart()
+    queue.send("m")
+    heartbeat.add(queue.receive(limit=1, wait_s=0)[0])
+
+    def gone(*_: object, **__: object) -> None:
+        raise ObjectMissing("injected")
+
+    queue.extend = gone  # type: ignore[method-assign,assignment]
+    heartbeat.beat()

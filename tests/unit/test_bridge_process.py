@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -66,6 +67,7 @@ class Bench:
         ) as serve:
             processor = Processor(
                 bridge="b",
+                runtime="demo",
                 catalogue=self.catalogue,
                 serve=serve,
                 table=self.table,
@@ -346,6 +348,29 @@ class TestFailure:
         """One bad message is put aside, whatever it is."""
         assert isinstance(bench().process(body), Park)
 
+    def test_a_job_of_another_runtime_is_parked(self, bench, make_job):
+        """Its message has gone astray; here it must neither run nor fail."""
+        at, job = bench(), make_job(runtime="other")
+        at.accept(job)
+
+        assert isinstance(at.process(message(job)), Park)
+        assert at.record(job.uid).status is Status.QUEUED
+
+    def test_a_model_that_serve_does_not_have_yet_is_waited_for(self, bench, make_job):
+        """The API may be rolled out before Serve."""
+        at, job = bench([Refuse(status=422, code="unknown_model")], success()), make_job()
+        at.accept(job)
+
+        assert isinstance(at.process(message(job)), Release)
+        assert at.process(message(job)) == Done()
+        assert at.record(job.uid).status is Status.SUCCEEDED
+
+    def test_why_a_message_is_parked_quotes_nothing_of_it(self, bench):
+        """The reason goes into a log."""
+        verdict = bench().process(json.dumps({"input": {"task": "my secret", "secret": 1}}))
+        assert isinstance(verdict, Park)
+        assert "secret" not in verdict.reason
+
     def test_a_newer_message_is_released_for_a_newer_reader(self, bench):
         """A rollout must not turn a queue into poison."""
         verdict = bench().process(json.dumps({"schema_version": 2, "uid": "x", "job": {}}))
@@ -463,3 +488,97 @@ class TestEnding:
         assert seen[-1].total == 9
         assert "denoise" in seen[-1].stages
         assert seen[-1].status is Status.PROCESSING
+
+
+class Pause:
+    """Holds the first call that `matches` in its thread until it is let go."""
+
+    def __init__(self, target: object, name: str, matches: Callable[..., bool]) -> None:
+        self.reached = threading.Event()
+        self.go = threading.Event()
+        original = getattr(target, name)
+
+        def paused(*args: object, **kwargs: object) -> object:
+            if not self.reached.is_set() and matches(*args, **kwargs):
+                self.reached.set()
+                assert self.go.wait(10)
+            return original(*args, **kwargs)
+
+        setattr(target, name, paused)
+
+
+def sets(status: Status) -> Callable[..., bool]:
+    """Matches the write that brings a record into `status`."""
+    return lambda key, change: change.set.get("status") == status.value
+
+
+class TestStoppedInTheMiddle:
+    """Told to stop while a thread writes: a thread cannot be stopped, so its end is awaited."""
+
+    def stopped(self, at: Bench, body: str, pause: Pause) -> Verdict:
+        async def scenario() -> Verdict:
+            task = asyncio.create_task(at.processing(body))
+            await asyncio.to_thread(pause.reached.wait, 10)
+            task.cancel()
+            await asyncio.sleep(0.02)
+            assert not task.done()
+            pause.go.set()
+            return await task
+
+        return asyncio.run(scenario())
+
+    @pytest.mark.parametrize("status", [Status.STARTING, Status.PROCESSING])
+    def test_while_it_leases_or_starts_the_record_is_given_back(self, bench, make_job, status):
+        """With the fencing token as it is after the write, so that the next owner can begin."""
+        at, job = bench([Accepted(replica="r"), Hold()], success()), make_job()
+        at.accept(job)
+        pause = Pause(at.table, "update", sets(status))
+
+        verdict = self.stopped(at, message(job), pause)
+
+        assert verdict == Release(delay_s=0, reason="stopping")
+        record = at.record(job.uid)
+        assert record.status is Status.QUEUED
+        assert record.lease_owner is None
+        at.serve.scripts = [success()]
+        assert at.process(message(job)) == Done()
+
+    @pytest.mark.parametrize(
+        ("part", "call", "matches"),
+        [
+            ("store", "put", lambda key, *_, **__: key.endswith(".out")),
+            ("table", "update", sets(Status.SUCCEEDED)),
+            ("notices", "publish", lambda *_: True),
+        ],
+        ids=["document", "record", "notice"],
+    )
+    def test_while_it_commits_the_commit_is_finished(self, bench, make_job, part, call, matches):
+        """The GPU's work is not thrown away; the next delivery only deletes the message."""
+        at, job = bench(), make_job()
+        at.accept(job)
+        pause = Pause(getattr(at, part), call, matches)
+
+        self.stopped(at, message(job), pause)
+
+        assert at.record(job.uid).status is Status.SUCCEEDED
+        assert at.record(job.uid).notified_at is not None
+        assert at.process(message(job)) == Done()
+        assert len(at.serve.posted) == 1
+        assert len(at.notices.published) == 1
+
+    def test_canceled_while_it_starts_the_job_ends_canceled(self, bench, make_job, fast_ticks):
+        """The tick that brings the flag waits for the start; both know the same attempt."""
+        at, job = bench([Accepted(replica="r"), Hold()]), make_job()
+        at.accept(job)
+        pause = Pause(at.table, "update", sets(Status.PROCESSING))
+
+        async def scenario() -> Verdict:
+            task = asyncio.create_task(at.processing(message(job)))
+            await asyncio.to_thread(pause.reached.wait, 10)
+            cancel(at.table, job.uid, nonce="n", now_ms=now_ms())
+            await asyncio.sleep(0.05)
+            pause.go.set()
+            return await task
+
+        assert asyncio.run(scenario()) == Done()
+        assert at.record(job.uid).status is Status.CANCELED

@@ -78,3 +78,19 @@ def test_a_release_after_an_error_is_never_immediate():
     delays = {verdict_for(Unavailable()).delay_s for _ in range(20)}  # type: ignore[union-attr]
     assert min(delays) >= 1
     assert len(delays) > 1
+
+
+def test_a_message_that_fails_again_and_again_comes_back_less_and_less_often():
+    """An outage of hours must not use up the queue's fifty receives."""
+    verdict = verdict_for(Unavailable())
+    assert isinstance(verdict, Release)
+    delays = [verdict.delay_of(receives) for receives in range(1, 51)]
+    assert delays == sorted(delays)
+    assert delays[0] <= 10
+    assert delays[-1] == 900
+    assert sum(delays) > 8 * 3600
+
+
+def test_a_release_that_is_nobody_s_fault_does_not_back_off():
+    """Told to stop, or somebody else has the job."""
+    assert Release(delay_s=0, reason="stopping").delay_of(40) == 0

@@ -186,10 +186,17 @@ def refused(code, **more):
 )
 def test_every_error_of_aws_becomes_one_of_ours(error, ours):
     """What the job is not to blame for is an outage, never a failure of the job."""
-    with pytest.raises(RecordsError) as raised, translated("what we did"):
+    with pytest.raises(RecordsError) as raised, translated("what we did", may_miss=True):
         raise error
     assert type(raised.value) is ours
     assert raised.value.__cause__ is error
+
+
+def test_only_who_reads_an_object_can_miss_one():
+    """A queue or a table that is not there is an outage: the job is not to blame."""
+    error = ClientError({"Error": {"Code": "404"}}, "ReceiveMessage")
+    with pytest.raises(Unavailable), translated("SQS ReceiveMessage"):
+        raise error
 
 
 def test_an_outage_says_what_was_done_and_why_it_failed():
