@@ -1,6 +1,7 @@
 """The API: one app object, run by uvicorn here and by Mangum in Lambda."""
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 
 from api.backend import Backend
 from api.body_limit import BodyLimit
@@ -10,7 +11,10 @@ from api.routes import router
 
 def create_app(backend: Backend) -> FastAPI:
     """The app over `backend`."""
-    app = FastAPI(
+    # Its documentation brings its scripts along: FastAPI's own asks a CDN for them.
+    # One page of it is enough, and ReDoc's fetches a logo from elsewhere.
+    app = FastAPIOffline(
+        redoc_url=None,
         title="Darkroom",
         version="0.1.0",
         summary="Asynchronous image generation",

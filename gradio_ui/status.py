@@ -117,4 +117,6 @@ def _timings(view: JobView) -> Iterable[str]:
     if spans:
         yield " · ".join(spans)
     if view.timings:
-        yield " · ".join(f"{stage} {seconds:.2f} s" for stage, seconds in view.timings.items())
+        yield " · ".join(
+            f"{stage.removesuffix('_s')} {seconds:.2f} s" for stage, seconds in view.timings.items()
+        )

@@ -1,5 +1,6 @@
 """The data files: the table's definition, and the catalogue against what serves it."""
 
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -101,3 +102,14 @@ def test_the_ingress_holds_all_that_the_replicas_admit():
         assert scaling.INGRESS_MARGIN > 0
         assert options["max_ongoing_requests"] >= most + scaling.INGRESS_MARGIN
         assert options["ray_actor_options"]["num_cpus"] == 0
+
+
+def test_every_model_that_the_catalogue_promises_is_in_the_repository():
+    """A fresh clone has it: nothing is downloaded, nothing built."""
+    tracked = subprocess.run(
+        ["git", "ls-files", "models"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    catalogue = Catalogue.from_yaml((ROOT / "runtimes.yaml").read_text())
+    for runtime in catalogue.runtimes.values():
+        for model in runtime.models.values():
+            assert f"{model.path}/model_index.json" in tracked

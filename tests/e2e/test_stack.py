@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -132,11 +133,13 @@ def test_a_stack_whose_starter_is_killed_goes_with_it(stack_environ: dict[str, s
         cwd=tempfile.mkdtemp(),
     )
     assert up.stdout is not None
-    assert json.loads(up.stdout.readline())["api"].startswith("http://127.0.0.1:")
+    description = json.loads(up.stdout.readline())
+    assert description["api"].startswith("http://127.0.0.1:")
     children = tree([up.pid])[1:]
     os.kill(up.pid, signal.SIGKILL)
     up.wait()
     _, alive = psutil.wait_procs(children, timeout=30)
+    shutil.rmtree(description["logs"])  # nobody was left who could
     assert alive == []
 
 

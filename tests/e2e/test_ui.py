@@ -125,3 +125,15 @@ def test_an_uploaded_image_becomes_another_picture(page: Page, tmp_path: Path):
     page.locator("#generate").click()
     expect(_status(page, "done")).to_be_visible(timeout=COLD_START_MS)
     page.wait_for_function("document.querySelector('#gallery img')?.naturalWidth > 0")
+
+
+def test_the_documentation_of_the_api_needs_no_other_server(stack, browser: Browser):
+    """Whoever has no way out sees it too."""
+    page = browser.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{stack.api_url}/docs")
+    expect(page.get_by_text("/v1/jobs/{name}/cancel").first).to_be_visible()
+    page.close()
+    hosts = {urlsplit(url).hostname for url in asked if url.startswith("http")}
+    assert hosts == {"127.0.0.1"}
