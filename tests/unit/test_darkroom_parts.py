@@ -1,0 +1,87 @@
+"""The command line's parts that need no stack: addresses, ports, timeline, a full disk."""
+
+import json
+import socket
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from darkroom import stack as stack_module
+from darkroom.errors import NoStack, PortTaken, StackError
+from darkroom.ports import Ports
+from darkroom.screen import timeline
+from darkroom.stack import Stack
+from darkroom.state import Address, find_api, remove_state, write_state
+from jobs.view import JobView
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def somewhere_else(tmp_path, monkeypatch):
+    """In an empty directory, where no stack was started."""
+    monkeypatch.chdir(tmp_path)
+
+
+def test_an_address_that_was_said_goes_before_the_environment_and_that_before_the_stack():
+    """The closer to the command, the stronger."""
+    environ = {"DARKROOM_API_URL": "http://env", "DARKROOM_API_KEY": "env-key"}
+    write_state({"api": "http://stack", "api_key": "stack-key"})
+    assert find_api("http://said", "said-key", environ) == Address(
+        url="http://said", key="said-key"
+    )
+    assert find_api(None, None, environ) == Address(url="http://env", key="env-key")
+    assert find_api(None, None, {}) == Address(url="http://stack", key="stack-key")
+    remove_state()
+    with pytest.raises(NoStack, match="darkroom up"):
+        find_api(None, None, {})
+
+
+def test_the_stack_s_key_is_for_its_user_only(tmp_path):
+    """It lies in a file."""
+    write_state({"api": "http://stack", "api_key": "k"})
+    (path,) = tmp_path.rglob("stack.json")
+    assert path.stat().st_mode & 0o077 == 0
+    assert json.loads(path.read_text())["api_key"] == "k"
+
+
+def test_a_usual_port_that_is_taken_is_replaced_by_a_free_one():
+    """A second stack gets another address; a port that was asked for is refused instead."""
+    taken = Ports.free().api
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", taken))
+        holder.listen()
+        with pytest.raises(PortTaken, match=f"port {taken}"):
+            Ports.free().having(api=taken)
+    assert Ports.free().having(api=taken).api == taken
+
+
+def test_a_full_disk_is_one_sentence_and_nothing_is_left(tmp_path, monkeypatch):
+    """Before anything is started."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(stack_module, "_DISK_NEEDED", 1 << 60)
+    with pytest.raises(StackError, match="MiB free"), Stack.running():
+        raise AssertionError("it must not start")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_timeline_counts_from_acceptance_and_has_only_what_has_happened():
+    """Seconds, in the order of a job's life."""
+    view = JobView.model_validate(
+        {
+            "uid": "u",
+            "id": "u",
+            "status": "processing",
+            "runtime": "demo",
+            "model": "demo",
+            "priority": "interactive",
+            "input": None,
+            "times": {
+                "accepted": NOW,
+                "leased": NOW + timedelta(seconds=1),
+                "stages": {"denoise": NOW + timedelta(seconds=3)},
+            },
+            "urls": {"get": "/", "cancel": "/"},
+        }
+    )
+    assert timeline(view) == [("accepted", 0), ("leased", 1), ("denoise", 3)]
