@@ -1,0 +1,38 @@
+"""`python -m training`: trains the demo model, or goes on where the last run stopped."""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from training.course import Course
+
+
+def main() -> int:
+    """Parse the command line and run; exit status 0 once the model is fully trained."""
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    parser.add_argument("--folder", type=Path, default=Path(".cache/training"))
+    parser.add_argument("--output", type=Path, default=Path("models/demo"))
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--minutes", type=float, default=150.0, help="stop after this long")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    (options.folder / "pid").write_text(f"{os.getpid()}\n")
+    course = Course(
+        folder=options.folder,
+        output=options.output,
+        device=options.device,
+        seed=options.seed,
+        deadline=time.time() + options.minutes * 60,
+    )
+    return 0 if course.run() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

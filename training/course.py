@@ -1,0 +1,115 @@
+"""The whole training in order: autoencoder, text encoder, denoiser, decoder, export."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from transformers import CLIPTextModel
+
+from training import autoencoder, denoiser, text_encoder
+from training.autoencoder import (
+    autoencoder_loss,
+    build_autoencoder,
+    decoding_half,
+    polish_loss,
+)
+from training.denoiser import LatentPictures, build_unet, velocity_loss
+from training.export import export
+from training.latents import COUNT, cached_latents, latent_scenes, standardise
+from training.stage import Stage
+from training.text_encoder import (
+    FactReader,
+    build_text_encoder,
+    fact_loss,
+    load_tokenizer,
+    mute_pieces,
+)
+
+#: Seconds between two exports of the averaged weights while the denoiser learns.
+EXPORT_EVERY_S = 600.0
+#: Scenes over which the latents' mean and deviation are taken.
+STANDARD_SCENES = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """Where and on what to train; `deadline` is in seconds of `time.time`."""
+
+    folder: Path
+    output: Path
+    device: str
+    seed: int
+    deadline: float
+
+    def run(self) -> bool:
+        """Train until all is done or the deadline is near; True if all is done."""
+        torch.manual_seed(self.seed)
+        vae = self._autoencoder()
+        if vae is None:
+            return False
+        texts = self._text_encoder()
+        unet = self._denoiser(vae, texts) if texts is not None else None
+        if texts is None or unet is None or not self._polish(vae):
+            return False
+        export(vae, texts, unet, folder=self.output)
+        return True
+
+    def _autoencoder(self) -> AutoencoderKL | None:
+        model = build_autoencoder().to(self.device)
+        stage = Stage(autoencoder.PLAN, model, folder=self.folder, device=self.device)
+        stage.train(
+            lambda step: autoencoder_loss(model, seed=self.seed, step=step, device=self.device),
+            deadline=self.deadline,
+        )
+        stage.use_averaged()
+        model.eval()
+        standardise(model, latent_scenes(STANDARD_SCENES, seed=self.seed), device=self.device)
+        return model if stage.is_finished else None
+
+    def _text_encoder(self) -> CLIPTextModel | None:
+        model = build_text_encoder()
+        mute_pieces(model)
+        reader = FactReader(model).to(self.device)
+        tokenizer = load_tokenizer(self.folder / "tokenizer")
+        stage = Stage(text_encoder.PLAN, reader, folder=self.folder, device=self.device)
+        stage.train(
+            lambda step: fact_loss(reader, tokenizer, step=step, device=self.device),
+            deadline=self.deadline,
+        )
+        stage.use_averaged()
+        mute_pieces(model)
+        return model.eval() if stage.is_finished else None
+
+    def _denoiser(self, vae: AutoencoderKL, texts: CLIPTextModel) -> UNet2DConditionModel | None:
+        scenes = latent_scenes(COUNT, seed=self.seed)
+        pictures = LatentPictures(
+            scenes=scenes,
+            latents=cached_latents(vae, scenes, folder=self.folder, device=self.device),
+            tokenizer=load_tokenizer(self.folder / "tokenizer"),
+            text_encoder=texts,
+        )
+        unet = build_unet().to(self.device)
+        stage = Stage(denoiser.PLAN, unet, folder=self.folder, device=self.device)
+        averaged = build_unet()
+        averaged.load_state_dict(stage.averaged)
+        while not stage.is_finished and time.time() < self.deadline:
+            stage.train(
+                lambda step: velocity_loss(unet, pictures, step=step, device=self.device),
+                deadline=min(self.deadline, time.time() + EXPORT_EVERY_S),
+            )
+            averaged.load_state_dict(stage.averaged)
+            export(vae, texts, averaged, folder=self.output)
+        return averaged if stage.is_finished else None
+
+    def _polish(self, vae: AutoencoderKL) -> bool:
+        stage = Stage(
+            autoencoder.POLISH_PLAN, decoding_half(vae), folder=self.folder, device=self.device
+        )
+        stage.train(
+            lambda step: polish_loss(vae, seed=self.seed, step=step, device=self.device),
+            deadline=self.deadline,
+        )
+        stage.use_averaged()
+        return stage.is_finished

@@ -1,0 +1,69 @@
+"""Writes trained parts as a Diffusers folder that plain `from_pretrained` loads."""
+
+import tempfile
+from copy import deepcopy
+from pathlib import Path
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
+from transformers import CLIPTextModel
+
+from training.denoiser import NOISE_SCHEDULE
+from training.text_encoder import load_tokenizer
+from training.vocabulary import known_words, write_tokenizer
+
+
+def export(
+    autoencoder: AutoencoderKL,
+    text_encoder: CLIPTextModel,
+    unet: UNet2DConditionModel,
+    *,
+    folder: Path,
+) -> None:
+    """Write the pipeline in half precision; each file is replaced at once, never half."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as unfinished:
+        written = Path(unfinished)
+        pipeline = StableDiffusionPipeline(
+            vae=deepcopy(autoencoder),  # training goes on with the originals, in full precision
+            text_encoder=deepcopy(text_encoder),
+            tokenizer=load_tokenizer(written / "tokenizer"),
+            unet=unet,
+            scheduler=sampling_schedule(),
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+        pipeline.to(dtype=torch.float16)
+        pipeline.save_pretrained(written)
+        _keep_plain_tokenizer(written / "tokenizer")
+        (written / "vocabulary.txt").write_text("\n".join(known_words()) + "\n")
+        for path in sorted(written.rglob("*")):
+            if path.is_file():
+                target = folder / path.relative_to(written)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                path.chmod(0o644)  # Diffusers writes weights for the owner alone
+                path.replace(target)
+
+
+def sampling_schedule() -> DDIMScheduler:
+    """DDIM from the last timestep on: 20 steps that start at (almost) pure noise."""
+    return DDIMScheduler(
+        **NOISE_SCHEDULE,
+        clip_sample=False,
+        set_alpha_to_one=True,
+        timestep_spacing="trailing",
+        steps_offset=1,  # without it the pipelines warn; only "leading" spacing reads it
+    )
+
+
+def _keep_plain_tokenizer(folder: Path) -> None:
+    """Only the files that every version of CLIPTokenizer reads; `tokenizer.json` repeats them."""
+    for path in folder.iterdir():
+        path.unlink()
+    write_tokenizer(folder)
