@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
+from bridge_bench import bench, fast_ticks  # noqa: F401  # fixtures of the bridge's tests
 from fastapi.testclient import TestClient
 
 from api.app import create_app

@@ -1,0 +1,172 @@
+"""What the bridge makes of a message when something fails."""
+
+import json
+
+import pytest
+from bridge_bench import failing, message
+
+from bridge.process import ATTEMPTS
+from bridge.scripted import BreakOff, Hold, Refuse, success
+from bridge.verdict import Done, Park, Release
+from jobs.status import ErrorCode, Status
+from jobs.stream import Accepted, Canceled, Error, Progress
+from records.errors import Unavailable
+
+
+class TestFailure:
+    def test_a_deterministic_error_fails_the_job_at_once(self, bench, make_job):
+        """What would end the same way is not tried again."""
+        error = Error(code=ErrorCode.INVALID_INPUT, message="the mask is not a picture")
+        at, job = bench([Accepted(replica="r"), error]), make_job()
+        at.accept(job)
+
+        assert at.process(message(job)) == Done()
+
+        record = at.record(job.uid)
+        assert record.status is Status.FAILED
+        assert record.outcome is not None
+        assert record.outcome.error is not None
+        assert record.outcome.error.code is ErrorCode.INVALID_INPUT
+        (notice,) = at.notices.bodies()
+        assert notice["result"] is False
+        assert notice["status"] == "failed"
+        assert str(notice["output_url"]).endswith(".out")
+
+    @pytest.mark.parametrize("status", [400, 413, 422])
+    def test_a_job_that_serve_refuses_has_failed(self, bench, make_job, status):
+        """A refusal of the job itself, not of the moment."""
+        at, job = bench([Refuse(status=status)]), make_job()
+        at.accept(job)
+
+        assert at.process(message(job)) == Done()
+        assert at.record(job.uid).status is Status.FAILED
+
+    @pytest.mark.parametrize(
+        "script",
+        [
+            [Refuse(status=503)],
+            [Refuse(status=500)],
+            [Accepted(replica="r"), Progress(stage="denoise", step=1, total=4)],
+            [Accepted(replica="r"), BreakOff()],
+            [Accepted(replica="r"), Canceled()],
+            [
+                Accepted(replica="r"),
+                Error(code=ErrorCode.OUT_OF_MEMORY, message="", retryable=True),
+            ],
+        ],
+        ids=["503", "500", "no last line", "broken off", "given up", "out of memory"],
+    )
+    def test_a_failure_of_the_infrastructure_is_another_attempt_later(
+        self, bench, make_job, script
+    ):
+        """The record goes back to the queue, and so does the message; then it succeeds."""
+        at, job = bench(script, success()), make_job()
+        at.accept(job)
+
+        verdict = at.process(message(job))
+        assert isinstance(verdict, Release)
+        assert verdict.delay_s > 0
+        record = at.record(job.uid)
+        assert record.status is Status.QUEUED
+        assert record.lease_owner is None
+
+        assert at.process(message(job)) == Done()
+        assert at.record(job.uid).status is Status.SUCCEEDED
+
+    def test_only_accepted_attempts_count_towards_the_budget(self, bench, make_job):
+        """A hundred releases cost nothing; the fifth attempt that a replica lost ends the job."""
+        at, job = bench([Refuse(status=503)]), make_job()
+        at.accept(job)
+        for _ in range(20):
+            assert isinstance(at.process(message(job)), Release)
+        assert at.record(job.uid).attempt == 0
+
+        at.serve.scripts = [[Accepted(replica="r"), BreakOff()]]
+        for attempt in range(1, ATTEMPTS):
+            assert isinstance(at.process(message(job)), Release)
+            assert at.record(job.uid).attempt == attempt
+        assert at.process(message(job)) == Done()
+
+        record = at.record(job.uid)
+        assert record.status is Status.FAILED
+        assert record.attempt == ATTEMPTS
+
+    def test_overload_is_waited_out_without_a_release(self, bench, make_job):
+        """429 keeps the message here: nobody else could do more with it."""
+        at, job = bench([Refuse(status=429, retry_after="0.1")], success()), make_job()
+        at.accept(job)
+
+        assert at.process(message(job)) == Done()
+        assert len(at.serve.posted) == 2
+        assert at.record(job.uid).attempt == 1
+
+    @pytest.mark.parametrize(
+        "body", ["", "not json", "[]", "{}", '{"input": {"prompt": ""}}', '{"job": {"uid": "x"}}']
+    )
+    def test_what_nobody_can_read_is_parked(self, bench, body):
+        """One bad message is put aside, whatever it is."""
+        assert isinstance(bench().process(body), Park)
+
+    def test_a_job_of_another_runtime_is_parked(self, bench, make_job):
+        """Its message has gone astray; here it must neither run nor fail."""
+        at, job = bench(), make_job(runtime="other")
+        at.accept(job)
+
+        assert isinstance(at.process(message(job)), Park)
+        assert at.record(job.uid).status is Status.QUEUED
+
+    def test_a_model_that_serve_does_not_have_yet_is_waited_for(self, bench, make_job):
+        """The API may be rolled out before Serve."""
+        at, job = bench([Refuse(status=422, code="unknown_model")], success()), make_job()
+        at.accept(job)
+
+        assert isinstance(at.process(message(job)), Release)
+        assert at.process(message(job)) == Done()
+        assert at.record(job.uid).status is Status.SUCCEEDED
+
+    def test_why_a_message_is_parked_quotes_nothing_of_it(self, bench):
+        """The reason goes into a log."""
+        verdict = bench().process(json.dumps({"input": {"task": "my secret", "secret": 1}}))
+        assert isinstance(verdict, Park)
+        assert "secret" not in verdict.reason
+
+    def test_a_newer_message_is_released_for_a_newer_reader(self, bench):
+        """A rollout must not turn a queue into poison."""
+        verdict = bench().process(json.dumps({"schema_version": 2, "uid": "x", "job": {}}))
+        assert isinstance(verdict, Release)
+
+    @pytest.mark.parametrize(
+        ("part", "call"),
+        [("table", "update"), ("store", "put"), ("notices", "publish")],
+    )
+    def test_while_aws_is_down_the_message_is_released_and_succeeds_later(
+        self, bench, make_job, part, call
+    ):
+        """No step that AWS refuses loses the job or ends it."""
+        at, job = bench(), make_job()
+        at.accept(job)
+        with failing(getattr(at, part), call):
+            assert isinstance(at.process(message(job)), Release)
+
+        assert at.process(message(job)) == Done()
+        assert at.record(job.uid).status is Status.SUCCEEDED
+
+    def test_a_tick_that_fails_costs_the_job_nothing(self, bench, make_job, fast_ticks):
+        """The lease outlasts it, and the replica's work goes on."""
+        hold = Hold()
+        at, job = bench([success()[0], hold, *success()[1:]]), make_job()
+        at.accept(job)
+        update, ticks = at.table.update, []
+
+        def flaky(key, change):
+            if "step" in change.set:
+                ticks.append(change)
+                if len(ticks) > 2:
+                    hold.event.set()
+                raise Unavailable("injected")
+            return update(key, change)
+
+        at.table.update = flaky  # type: ignore[method-assign]
+        assert at.process(message(job)) == Done()
+        assert len(ticks) > 2
+        assert at.record(job.uid).status is Status.SUCCEEDED
