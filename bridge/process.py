@@ -4,6 +4,7 @@ import asyncio
 import json
 import traceback
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -110,9 +111,11 @@ class Processor:
 
     async def _give_back(self, in_hand: InHand) -> Verdict:
         if in_hand.job is not None and in_hand.held is not None:
-            await in_thread(release, self.table, in_hand.held)
-            attempt = in_hand.held.attempt
-            log_transition("released", in_hand.job, attempt=attempt, reason="stopping")
+            # If the table does not answer the lease runs out by itself; the message goes back now.
+            with suppress(RecordsError):
+                await in_thread(release, self.table, in_hand.held)
+                attempt = in_hand.held.attempt
+                log_transition("released", in_hand.job, attempt=attempt, reason="stopping")
         return Release(delay_s=0, reason="stopping")
 
     def _take(self, opened: Opened, in_hand: InHand) -> tuple[Job, Lease] | Busy | Ended:
@@ -134,7 +137,7 @@ class Processor:
             return held
         try:
             job = job or job_of(opened, store=self.store, catalogue=self.catalogue)
-        except (ObjectMissing, ObjectChanged) as error:
+        except (ObjectMissing, ObjectChanged, InvalidJob) as error:
             # Nothing can bring the job's body back: a terminal answer beats a message that
             # goes round for days.
             return Ended(record=self._lost_body(held, str(error)))

@@ -17,7 +17,7 @@ from client.errors import ClientError
 from darkroom.demo import Demo, run_demo
 from darkroom.doctor import examine
 from darkroom.download import download
-from darkroom.errors import DarkroomError
+from darkroom.errors import DarkroomError, JobFailed
 from darkroom.jobs_commands import jobs_app
 from darkroom.output import Json, Key, Url, connected, emit
 from darkroom.picture import picture
@@ -155,7 +155,7 @@ def run(arguments: list[str]) -> int:
         app(arguments, prog_name="darkroom")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
-    except ClientError as error:
+    except (ClientError, JobFailed) as error:
         people.print(str(error), markup=False)
         return 1
     except (DarkroomError, BadSetting, JobsError, RecordsError) as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from client.client import Client
 from darkroom.download import download
-from darkroom.errors import DarkroomError
+from darkroom.errors import DarkroomError, JobFailed
 from darkroom.screen import follow, timeline
 from darkroom.stack import Stack
 from jobs.view import JobView
@@ -41,7 +41,7 @@ def run_demo(stack: Stack, *, prompt: str, out: Path) -> Demo:
         notice = await_notice(notices, job.uid, timeout_s=_NOTICE_S)
         took = time.monotonic() - posted
         if view.error is not None:
-            raise DarkroomError(f"the job has {view.status}: {view.error.message}")
+            raise JobFailed(f"the job has {view.status}: {view.error.message}")
         # Announcing is noted after it is done, so this look may be one too early; the
         # notice is here, so it is only a matter of moments.
         view = _noted(client, job.uid)

@@ -3,7 +3,8 @@
 DarkroomError
 ├── StackError     the local stack cannot start or has broken down
 │   └── PortTaken  something else listens on a port that we need
-└── NoStack        no address of an API is known
+├── NoStack        no address of an API is known
+└── JobFailed      the job has ended otherwise than well
 """
 
 
@@ -21,3 +22,7 @@ class PortTaken(StackError):
 
 class NoStack(DarkroomError):
     """No address of an API is known: start `darkroom up` or set DARKROOM_API_URL."""
+
+
+class JobFailed(DarkroomError):
+    """The job has ended otherwise than well; the message says how."""

@@ -69,7 +69,7 @@ class Sweeper:
             with _for_itself(record):
                 if record.deadline is not None and record.deadline <= now_ms:
                     expired += self._expire(record, now_ms)
-                elif record.status is Status.QUEUED and record.republished_at is None:
+                elif _waits(record, now_ms) and record.republished_at is None:
                     job = load_job(record, self.store)
                     publish(self.table, self.store, self.jobs, job, now_ms=now_ms, again=True)
                     republished += 1
@@ -140,6 +140,12 @@ class Sweeper:
             if page.cursor is None:
                 return
             cursor = page.cursor
+
+
+def _waits(record: Record, now_ms: int) -> bool:
+    """Whether nobody works on the job: queued, or left behind by an owner that died."""
+    left = record.status in LEASED and record.lease_until <= now_ms
+    return left or record.status is Status.QUEUED
 
 
 @contextmanager

@@ -71,6 +71,14 @@ def test_a_job_that_somebody_works_on_is_not_published_again(world):
     assert sweep(world, at=900_000) == Sweep(republished=1)
 
 
+def test_a_job_whose_owner_died_with_its_message_is_published_again(world):
+    """The lease has run out and nobody will release it."""
+    job = published(world, republish_at=world.now + 5000)
+    world.lease(job)
+    assert sweep(world, at=5000) == Sweep()
+    assert sweep(world, at=900_000) == Sweep(republished=1)
+
+
 def test_one_record_that_cannot_be_published_does_not_hold_up_the_others(world):
     """Whatever it has that SNS or the bucket refuses."""
     bad, good = world.queued(), world.queued()

@@ -13,9 +13,11 @@ from bridge.verdict import Done, Release, Verdict
 from jobs.status import ErrorCode, Status
 from jobs.stream import Accepted, Progress
 from records.clock import now_ms
+from records.errors import Unavailable
 from records.finish import cancel
 from records.lease import lease
 from records.record import Record
+from records.table import Change
 
 
 class TestEnding:
@@ -170,6 +172,22 @@ class TestStoppedInTheMiddle:
         assert at.process(message(job)) == Done()
         assert len(at.serve.posted) == 1
         assert len(at.notices.published) == 1
+
+    def test_while_the_table_is_down_the_message_is_given_back_all_the_same(self, bench, make_job):
+        """The record's lease runs out by itself."""
+        at, job = bench([Accepted(replica="r"), Hold()]), make_job()
+        at.accept(job)
+        update = at.table.update
+
+        def down(key: str, change: Change) -> object:
+            if change.set.get("status") == Status.QUEUED.value:
+                raise Unavailable("injected")
+            return update(key, change)
+
+        at.table.update = down
+        assert asyncio.run(at.processing(message(job), stop=True)) == Release(
+            delay_s=0, reason="stopping"
+        )
 
     def test_canceled_while_it_starts_the_job_ends_canceled(self, bench, make_job, fast_ticks):
         """The tick that brings the flag waits for the start; both know the same attempt."""
