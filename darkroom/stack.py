@@ -19,7 +19,6 @@ from darkroom.errors import StackError
 from darkroom.ports import HOST, Ports
 from darkroom.process import StackProcess
 from darkroom.signals import undisturbed
-from jobs.catalogue import Catalogue
 from jobs.environment import read_catalogue
 from records.connect import connect
 from records.keys import DEFAULT_TENANT, key_digest
@@ -42,7 +41,6 @@ class StackOptions:
 
     ports: Ports = field(default_factory=Ports.free)
     ui: bool = True
-    bridges: int = 1
     subscribers: tuple[str, ...] = ("demo",)
     #: Seconds that a received message stays hidden without a heartbeat.
     visibility_s: int = 120
@@ -62,7 +60,6 @@ class Stack:
         self.ray_token = secrets.token_hex(32)
         self.processes: dict[str, StackProcess] = {}
         self._cloud: Cloud | None = None
-        self._catalogue: Catalogue | None = None
 
     @classmethod
     @contextmanager
@@ -140,20 +137,19 @@ class Stack:
         """Start everything and wait until it answers."""
         if shutil.disk_usage(self.home).free < _DISK_NEEDED:
             raise StackError(f"{self.home.parent} has less than {_DISK_NEEDED >> 20} MiB free")
-        self._catalogue = read_catalogue(self.environ())
+        catalogue = read_catalogue(self.environ())
         self._start_aws()
         serve = self._start_serve()
         self._cloud = create_cloud(
-            self._catalogue,
+            catalogue,
             connect=self.connect,
             subscribers=self.options.subscribers,
             visibility_s=self.options.visibility_s,
         )
         api = self.start_api()
         ui = self._start_ui() if self.options.ui else None
-        for runtime in self._catalogue.runtimes:
-            for number in range(1, self.options.bridges + 1):
-                self.start_bridge(runtime, number)
+        for runtime in catalogue.runtimes:
+            self.start_bridge(runtime, 1)
         self._spawn("sweeper", "bridge.sweeper", "--every", "5")
         api.wait_until(lambda: _answers(f"{self.api_url}/healthz"), timeout_s=_START_S)
         serve.wait_until(lambda: serve.ready_line() is not None, timeout_s=_START_S)

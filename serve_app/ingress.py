@@ -81,6 +81,7 @@ class Ingress:
         try:
             # Before the headers: what is known by then has a status of its own.
             first = await self._first(events)
+        # Also a client that has gone: its place and its call must be given up all the same.
         except BaseException as error:
             refusal = _refusal(error)
             # A call that Serve refused has nothing to cancel: trying raises the refusal again.

@@ -101,12 +101,16 @@ def test_the_thread_beats_by_itself_until_stopped():
     queue.send("m")
     heartbeat = Heartbeat(queue, visibility_s=30, interval_s=0.01)
     delivery = queue.receive(limit=1, wait_s=0)[0]
-    beats: list[float] = []
-    queue.extend = lambda *_, **__: beats.append(1) or []  # type: ignore[method-assign,func-returns-value]
+    beats = threading.Semaphore(0)
+
+    def beaten(*_: object, **__: object) -> list[object]:
+        beats.release()
+        return []
+
+    queue.extend = beaten  # type: ignore[method-assign,assignment]
     heartbeat.add(delivery)
     heartbeat.start()
-    while len(beats) < 3:  # ends with the test's own timeout if it never beats
-        pass
+    assert all(beats.acquire(timeout=10) for _ in range(3))
     heartbeat.stop()
     assert not heartbeat._thread.is_alive()
 
