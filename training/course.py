@@ -15,8 +15,9 @@ from training.autoencoder import (
     decoding_half,
     polish_loss,
 )
-from training.denoiser import LatentPictures, build_unet, velocity_loss
+from training.denoiser import LatentPictures, build_unet, denoiser_loss
 from training.export import export
+from training.grounding import AttentionSight, ground_of
 from training.latents import COUNT, cached_latents, latent_scenes, standardise
 from training.stage import Stage
 from training.text_encoder import (
@@ -87,16 +88,18 @@ class Course:
         pictures = LatentPictures(
             scenes=scenes,
             latents=cached_latents(vae, scenes, folder=self.folder, device=self.device),
+            grounds=torch.stack([ground_of(scene) for scene in scenes]),
             tokenizer=load_tokenizer(self.folder / "tokenizer"),
             text_encoder=texts,
         )
         unet = build_unet().to(self.device)
         stage = Stage(denoiser.PLAN, unet, folder=self.folder, device=self.device)
+        sight = AttentionSight(unet)
         averaged = build_unet()
         averaged.load_state_dict(stage.averaged)
         while not stage.is_finished and time.time() < self.deadline:
             stage.train(
-                lambda step: velocity_loss(unet, pictures, step=step, device=self.device),
+                lambda step: denoiser_loss(unet, sight, pictures, step=step, device=self.device),
                 deadline=min(self.deadline, time.time() + EXPORT_EVERY_S),
             )
             averaged.load_state_dict(stage.averaged)

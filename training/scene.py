@@ -24,9 +24,9 @@ SHAPES = ("circle", "square", "triangle", "star", "diamond", "cross")
 RELATIONS = ("left of", "right of", "above", "below", "inside")
 FILLS = ("plain", "striped")
 
-#: Bounding-box sides in pixels. Even sizes on a 4-pixel grid keep the number of distinct edge
-#: positions small, which is what lets a tiny autoencoder draw them all sharply.
-SIZES: dict[str, tuple[int, ...]] = {"small": (18,), "medium": (24,), "large": (28, 34)}
+#: Bounding-box sides in pixels. Centres lie on a 4-pixel grid, which is also the grid of the
+#: latents: each shape of each size then has one latent pattern, wherever it stands.
+SIZES: dict[str, tuple[int, ...]] = {"small": (20,), "medium": (24,), "large": (28, 36)}
 #: The outer item of "inside" needs room around the inner one.
 OUTER_SIZE = 44
 #: A star or a cross has no room inside; a triangle of 44 pixels leaves no visible rim.
