@@ -1,0 +1,116 @@
+"""One order while it is being made: its fiber, how far it is, what it waits for."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from serve_app.engine.aside import Aside
+from serve_app.engine.fiber import Fiber
+from serve_app.engine.forward import Forward
+from serve_app.engine.order import Made, Order, Step, Ticket
+from serve_app.engine.policy import Candidate
+from serve_app.errors import Stopped
+
+
+class Call:
+    """An order in the engine. Everything but `ticket` belongs to the tick's thread."""
+
+    def __init__(self, order: Order, ticket: Ticket) -> None:
+        self.order = order
+        self.ticket = ticket
+        self.arrived = time.monotonic()
+        #: What the fiber is parked with; None before it starts and after it ends.
+        self.waiting: Forward | Aside | None = None
+        #: The latents after the last step, for previews.
+        self.latents: torch.Tensor | None = None
+        self.step = 0
+        self.total = order.steps
+        self.forwards = 0
+        self._fiber: Fiber | None = None
+        self._timings: dict[str, float] = {}
+        self._stage, self._since = "queue", time.perf_counter()
+
+    def start(self, actor: Any) -> None:
+        """Run the pipeline to its first park."""
+        self.begin("encode")
+        self._fiber = Fiber(lambda: actor(**self.arguments()))
+        self.waiting = self._fiber.resume()
+
+    def resume(self, answer: Any) -> None:
+        """Go on with what the call waited for."""
+        assert self._fiber is not None  # only a started call waits
+        self.waiting = self._fiber.resume(answer)
+
+    def throw(self, error: BaseException) -> None:
+        """Unwind the call with `error`; it may catch it and go on."""
+        if self._fiber is None:
+            raise error
+        self.waiting = self._fiber.throw(error)
+
+    @property
+    def forward(self) -> Forward:
+        """The forward that it waits for."""
+        assert isinstance(self.waiting, Forward)  # the tick asks no others
+        return self.waiting
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the pipeline has returned."""
+        return self._fiber is not None and self._fiber.is_done
+
+    def made(self, output: Any = None, *, was_exclusive: bool = False) -> Made:
+        """The result, with the time that each stage took."""
+        self.begin("done")
+        if self._fiber is not None:
+            output = self._fiber.result
+        return Made(output=output, timings=self._timings, was_exclusive=was_exclusive)
+
+    def arguments(self) -> dict[str, Any]:
+        """Of the pipeline's call, with our own callback after each step."""
+        return dict(self.order.arguments) | {"callback_on_step_end": self._after_step}
+
+    def begin(self, stage: str) -> None:
+        """A new stage: close the last one's clock, tell the listener."""
+        if stage == self._stage:
+            return
+        now = time.perf_counter()
+        spent = self._timings.get(f"{self._stage}_s", 0.0) + now - self._since
+        self._timings[f"{self._stage}_s"] = round(spent, 4)
+        self._stage, self._since = stage, now
+        if self.order.listener is not None and stage != "done":
+            self.order.listener(stage, None)
+
+    def candidate(self, now: float, seconds_per_step: float) -> Candidate:
+        """What the policy should know of it; only while it waits for a forward."""
+        order, remaining = self.order, max(1, self.total - self.step)
+        slack = None
+        if order.deadline is not None:
+            slack = order.deadline - now - remaining * seconds_per_step
+        return Candidate(
+            rows=self.forward.rows,
+            remaining=remaining,
+            waited_s=now - self.arrived,
+            priority=order.priority,
+            slack_s=slack,
+            is_started=self.forwards > 0,
+            likeness=_likeness(order.pipeline, order.arguments, self.forward.rows),
+        )
+
+    def _after_step(
+        self, pipeline: Any, index: int, _: Any, tensors: dict[str, Any]
+    ) -> dict[str, Any]:
+        if self.ticket.is_canceled:
+            raise Stopped
+        self.step, self.total = index + 1, pipeline.num_timesteps
+        self.latents = tensors.get("latents")
+        if self.order.listener is not None:
+            self.order.listener("denoise", Step(step=self.step, total=self.total))
+        return tensors
+
+
+def _likeness(pipeline: Any, arguments: Mapping[str, Any], rows: int) -> tuple[Any, ...]:
+    names = ("num_inference_steps", "guidance_scale", "strength", "height", "width")
+    scheduler = type(pipeline.scheduler).__name__
+    return (type(pipeline).__name__, scheduler, rows, *(arguments.get(name) for name in names))

@@ -1,0 +1,203 @@
+"""The engine: one thread that launches every denoising step, for whoever needs one."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import torch
+
+from serve_app.engine import exclusive, preview
+from serve_app.engine.aside import Aside, AsidePool
+from serve_app.engine.call import Call
+from serve_app.engine.cast import Cast, can_share
+from serve_app.engine.forward import Forward
+from serve_app.engine.order import Made, Order, Ticket
+from serve_app.engine.policy import POLICIES, Name
+from serve_app.engine.text_cache import TextCache
+from serve_app.engine.tick import Tick
+from serve_app.errors import Stopped
+
+Message = Callable[[], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineSettings:
+    """How a replica shares its device."""
+
+    policy: Name = "shortest"
+    #: Threads for encoding and decoding beside the tick.
+    aside_threads: int = 2
+    #: Threads of PyTorch within one forward; more than cores spin against each other.
+    torch_threads: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backlog:
+    """What the engine still has to do; the autoscaler reads it."""
+
+    row_steps: int
+    seconds: float
+
+
+class Engine:
+    """Makes orders, as many at a time as there are; one engine per device."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self._settings = settings
+        #: Whatever other threads want is a message: the tick's thread alone touches calls.
+        self._inbox: SimpleQueue[Message] = SimpleQueue()
+        self._calls: dict[int, Call] = {}
+        self._cast = Cast(TextCache())
+        self._tick = Tick(POLICIES[settings.policy]())
+        self._pool = AsidePool(settings.aside_threads)
+        self._asides = 0
+        self._exclusive: deque[Call] = deque()
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._run, name="tick", daemon=True)
+        self._thread.start()
+
+    def submit(self, order: Order) -> Ticket:
+        """Make the order; returns at once."""
+        ticket = Ticket(self._cancel, self._preview)
+        self._inbox.put(partial(self._admit, Call(order, ticket)))
+        return ticket
+
+    def backlog(self) -> Backlog:
+        """All that is admitted, a moment ago."""
+        calls = list(self._calls.values())
+        row_steps = sum(call.order.rows * max(0, call.total - call.step) for call in calls)
+        return Backlog(row_steps=row_steps, seconds=row_steps * self._tick.row_step_s)
+
+    def close(self) -> None:
+        """Stop every call, then the threads."""
+        self._inbox.put(self._stop_all)
+        self._thread.join()
+        self._pool.close()
+
+    def _cancel(self, ticket: Ticket) -> None:
+        self._inbox.put(partial(self._stop, ticket))
+
+    def _preview(self, ticket: Ticket, picture: Future[Any]) -> None:
+        self._inbox.put(partial(self._show, ticket, picture))
+
+    # Everything below runs on the tick's thread.
+
+    def _run(self) -> None:
+        torch.set_grad_enabled(False)  # per thread; all fibers live on this one
+        if self._settings.torch_threads is not None:
+            torch.set_num_threads(self._settings.torch_threads)
+        while not self._is_closed:
+            alone = self._next_exclusive()
+            if alone is not None and not self._asides:
+                self._make_alone(alone)
+                self._read(wait=False)
+            elif alone is not None or not self._can_step():
+                self._read(wait=True)
+            else:
+                self._step()
+                self._read(wait=False)
+
+    def _can_step(self) -> bool:
+        return any(isinstance(call.waiting, Forward) for call in self._calls.values())
+
+    def _read(self, *, wait: bool) -> None:
+        try:
+            self._inbox.get(block=wait)()
+            while True:
+                self._inbox.get(block=False)()
+        except Empty:
+            pass
+
+    def _admit(self, call: Call) -> None:
+        self._calls[id(call.ticket)] = call
+        if can_share(call.order):
+            self._advance(call, lambda: call.start(self._cast.of(call.order.pipeline)))
+        else:
+            self._exclusive.append(call)
+
+    def _step(self) -> None:
+        for call, outcome in self._tick.step(self._calls.values()):
+            call.begin("denoise")
+            if isinstance(outcome, Exception):
+                self._advance(call, partial(call.throw, outcome))
+            else:
+                self._advance(call, partial(call.resume, outcome))
+
+    def _advance(self, call: Call, move: Callable[[], None]) -> None:
+        """Let the call run to its next park; whatever it raises ends it and nobody else."""
+        try:
+            move()
+        except Exception as error:  # noqa: BLE001
+            self._end(call, error)
+            return
+        if isinstance(call.waiting, Aside):
+            call.begin(call.waiting.stage)
+            self._asides += 1
+            self._pool.submit(call.waiting, partial(self._aside_done, call))
+        elif call.is_done:
+            self._end(call, call.made())
+
+    def _aside_done(self, call: Call, future: Future[Any]) -> None:
+        # Still in the aside's thread.
+        self._inbox.put(partial(self._return, call, future))
+
+    def _return(self, call: Call, future: Future[Any]) -> None:
+        self._asides -= 1
+        if id(call.ticket) not in self._calls:
+            return  # stopped meanwhile
+        error = future.exception()
+        if error is not None:
+            self._advance(call, partial(call.throw, error))
+        else:
+            self._advance(call, partial(call.resume, future.result()))
+
+    def _end(self, call: Call, outcome: Made | Exception) -> None:
+        del self._calls[id(call.ticket)]
+        call.waiting = None
+        if isinstance(outcome, Made):
+            call.ticket.future.set_result(outcome)
+        else:
+            call.ticket.future.set_exception(outcome)
+
+    def _stop(self, ticket: Ticket) -> None:
+        call = self._calls.get(id(ticket))
+        if call is None:
+            return
+        if call in self._exclusive:
+            self._exclusive.remove(call)
+        self._advance(call, partial(call.throw, Stopped()))
+
+    def _stop_all(self) -> None:
+        self._is_closed = True
+        for call in list(self._calls.values()):
+            self._stop(call.ticket)
+
+    def _next_exclusive(self) -> Call | None:
+        """The call to make alone next, once nobody older is under way: nobody waits for ever."""
+        if not self._exclusive:
+            return None
+        first = self._exclusive[0]
+        is_oldest = all(first.arrived <= call.arrived for call in self._calls.values())
+        return first if is_oldest else None
+
+    def _make_alone(self, call: Call) -> None:
+        self._exclusive.popleft()
+        try:
+            output = exclusive.make(call)
+        except Exception as error:  # noqa: BLE001  # the pipeline is code of others
+            self._end(call, error)
+        else:
+            self._end(call, call.made(output, was_exclusive=True))
+
+    def _show(self, ticket: Ticket, picture: Future[Any]) -> None:
+        call = self._calls.get(id(ticket))
+        aside = None if call is None else preview.aside(call)
+        if aside is None:
+            picture.set_result(None)
+        else:
+            self._pool.submit(aside, partial(preview.deliver, picture))

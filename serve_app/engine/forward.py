@@ -1,0 +1,58 @@
+"""One parked call of a denoiser, and one forward for several of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from serve_app.engine.rows import RULES, Rule, Signature, merged, padding, signature, split
+
+
+@dataclass(frozen=True, kw_only=True)
+class Key:
+    """Calls of equal key can share a forward: same weights, shapes, text length, adapters."""
+
+    module: int
+    signature: Signature
+
+    @property
+    def shape(self) -> Any:
+        """The sample's shape without its rows, for logs and metrics."""
+        return self.signature[0][1][1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forward:
+    """A call of a denoiser that waits for its turn."""
+
+    module: Any
+    rule: Rule
+    arguments: Mapping[str, Any]
+    rows: int
+    key: Key
+
+    @classmethod
+    def of_call(cls, module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> "Forward":
+        """The call that a pipeline makes."""
+        rule = RULES[type(module).__name__]
+        arguments = dict(zip(rule.positional, args, strict=False)) | dict(kwargs)
+        rows = arguments[rule.positional[0]].shape[0]
+        key = Key(module=id(module), signature=signature(rule, arguments, rows))
+        return cls(module=module, rule=rule, arguments=arguments, rows=rows, key=key)
+
+
+def run(calls: Sequence[Forward], *, to_rows: int = 0) -> list[Any]:
+    """One forward for calls of equal key; what each would have got alone.
+
+    With `to_rows` the forward has at least that many: the rest repeats the last row.
+    """
+    first = calls[0]
+    rows = [call.rows for call in calls]
+    missing = to_rows - sum(rows)
+    if len(calls) == 1 and missing <= 0:
+        return [first.module(**first.arguments)]
+    arguments = [call.arguments for call in calls]
+    if missing > 0:
+        arguments.append(padding(arguments[-1], first.rule, missing))
+        rows.append(missing)
+    output = first.module(**merged(first.rule, arguments, rows))
+    return split(output, rows)[: len(calls)]
