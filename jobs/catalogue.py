@@ -108,7 +108,7 @@ class Replicas(_Entry):
     """How a runtime's Serve app scales."""
 
     max: int = Field(default=1, ge=1)
-    #: Jobs that one replica admits at once; it denoises some and prepares or encodes others.
+    #: Jobs that one replica admits at once: some share a step, others are encoded or decoded.
     admit_window: int = Field(default=4, ge=2)
     num_cpus: float = Field(default=1, ge=0)
     num_gpus: float = Field(default=0, ge=0)

@@ -1,23 +1,26 @@
-"""One job's turn on the device: from its input to pictures, stoppable between two steps.
+"""Between a job and the engine: the pipeline call that it asks for, the pictures that come out.
 
 Imports torch: only a replica does.
 """
 
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Self
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
-from jobs.inputs import FromImage, ImageToImage, Inpaint, Task
+from jobs import job as jobs_job
+from jobs.inputs import FromImage, GenerationInput, ImageToImage, Inpaint, Task
 from jobs.job import Job
 from jobs.stream import Progress
-from serve_app.errors import InvalidInput, JobFault, NotFinite, OutOfMemory, Stopped
+from serve_app.engine.memory import is_out_of_memory
+from serve_app.engine.order import Made, Order, Priority, Step
+from serve_app.engine.work import rows_of, steps_of
+from serve_app.errors import InvalidInput, JobFault, NotFinite, OutOfMemory
 from serve_app.media import Sources
 from serve_app.pipelines import LoadedModel
 
@@ -26,6 +29,11 @@ from serve_app.pipelines import LoadedModel
 PROGRESS_INTERVAL_S = 0.1
 #: An error's text is for a person; a library may put a page into it.
 MAX_MESSAGE_CHARS = 500
+
+PRIORITIES = {
+    jobs_job.Priority.INTERACTIVE: Priority.INTERACTIVE,
+    jobs_job.Priority.BATCH: Priority.BATCH,
+}
 
 Report = Callable[[Progress], None]
 
@@ -39,134 +47,96 @@ class Painted:
     timings: dict[str, float]
 
 
-@dataclass
-class _Clock:
-    """Seconds per stage; the stages follow each other without a gap."""
+def order_of(job: Job, model: LoadedModel, given: Sources, report: Report) -> Order:
+    """The order that paints `job`; `InvalidInput` if it cannot be painted at all."""
+    wanted = job.input
+    return Order(
+        pipeline=model.pipeline(Task(wanted.task), scheduler=wanted.scheduler),
+        arguments=_arguments(job, given),
+        steps=steps_of(wanted),
+        rows=rows_of(wanted),
+        priority=PRIORITIES[job.priority],
+        deadline=_monotonic(job.deadline),
+        deterministic=job.deterministic,
+        listener=_Reporter(report),
+    )
 
-    timings: dict[str, float] = field(default_factory=dict)
-    _since: float = field(default_factory=time.perf_counter)
 
-    def end(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.timings[f"{stage}_s"] = round(now - self._since, 4)
-        self._since = now
+def painted(job: Job, model: LoadedModel, made: Made) -> Painted:
+    """The pictures that came out; `NotFinite` if they are none."""
+    pixels = made.output.images
+    if not np.isfinite(pixels).all():
+        raise NotFinite("the model computed values that are not numbers")
+    levels = (pixels * 255).round().astype(np.uint8)
+    warnings = model.warnings(job.input.prompt)
+    if made.was_exclusive:
+        warnings += ("the engine cannot share this call's steps with others: it ran alone",)
+    images = tuple(Image.fromarray(picture) for picture in levels)
+    return Painted(images=images, warnings=warnings, timings=made.timings)
 
 
-class Generation:
-    """What a worker thread runs for one job. `stop` may be called from any thread."""
+def _arguments(job: Job, given: Sources) -> dict[str, Any]:
+    """The call of the pipeline, in its own names."""
+    wanted = job.input
+    count = wanted.num_images_per_prompt
+    arguments: dict[str, Any] = {
+        "prompt": wanted.prompt,
+        "negative_prompt": wanted.negative_prompt,
+        "num_inference_steps": wanted.num_inference_steps,
+        "guidance_scale": wanted.guidance_scale,
+        "num_images_per_prompt": count,
+        # On the CPU, so that a seed means the same picture on every device.
+        "generator": [torch.Generator("cpu").manual_seed(job.seed + k) for k in range(count)],
+        "output_type": "np",
+    }
+    if not isinstance(wanted, FromImage):
+        return arguments | {"width": wanted.width, "height": wanted.height}
+    assert given.image is not None  # media.sources gave one
+    _check_strength(wanted)
+    arguments |= {"image": given.image, "strength": wanted.strength}
+    if isinstance(wanted, Inpaint):
+        width, height = given.image.size
+        arguments |= {"mask_image": given.mask, "width": width, "height": height}
+    return arguments
 
-    def __init__(self, job: Job, model: LoadedModel, given: Sources) -> None:
-        self._job = job
-        self._model = model
-        self._given = given
-        self._stopping = threading.Event()
+
+def _check_strength(wanted: GenerationInput) -> None:
+    if isinstance(wanted, ImageToImage | Inpaint) and steps_of(wanted) < 1:
+        raise InvalidInput("/input/strength: leaves no step; raise it or num_inference_steps")
+
+
+def _monotonic(deadline: datetime | None) -> float | None:
+    """The deadline on the engine's clock."""
+    if deadline is None:
+        return None
+    return time.monotonic() + (deadline - datetime.now(UTC)).total_seconds()
+
+
+class _Reporter:
+    """Turns what the engine tells of a call into progress, not too often."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
         self._reported = 0.0
-        self._clock = _Clock()
 
-    def stop(self) -> None:
-        """Let the pipeline end with the step that it is in."""
-        self._stopping.set()
-
-    def run(self, report: Report) -> Painted:
-        """Paint; `Stopped` after `stop`, a `JobFault` if the job cannot be done."""
-        self._clock.end("queue")
-        self._check_stop()
-        report(Progress(stage="encode"))
-        try:
-            images = self._images(report)
-        except (Stopped, JobFault):
-            raise
-        # The pipeline is code of others: whatever it raises ends this job, not the replica.
-        except Exception as error:
-            raise fault_of(error, self._job) from error
-        self._clock.end("decode")
-        # Within the turn: a tokenizer keeps state, and the next pipeline uses it.
-        warnings = self._model.warnings(self._job.input.prompt)
-        return Painted(images=images, warnings=warnings, timings=self._clock.timings)
-
-    def _images(self, report: Report) -> tuple[Image.Image, ...]:
-        wanted = self._job.input
-        pipeline = self._model.pipeline(Task(wanted.task), scheduler=wanted.scheduler)
-        # Diffusers' own bar is entered before the first step and left after the last: the
-        # only place where it tells the stages apart.
-        pipeline.progress_bar = lambda total: self._stages(report)
-
-        def after_step(pipe: Any, step: int, _: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-            self._check_stop()
-            self._report_step(report, step + 1, pipe.num_timesteps)
-            return tensors
-
-        painted = pipeline(
-            **self._arguments(), callback_on_step_end=after_step, output_type="np"
-        ).images
-        if not np.isfinite(painted).all():
-            raise NotFinite("the model computed values that are not numbers")
-        images: list[Image.Image] = pipeline.numpy_to_pil(painted)
-        return tuple(images)
-
-    def _arguments(self) -> dict[str, Any]:
-        """The call of the pipeline, in its own names."""
-        wanted = self._job.input
-        count = wanted.num_images_per_prompt
-        given: dict[str, Any] = {
-            "prompt": wanted.prompt,
-            "negative_prompt": wanted.negative_prompt,
-            "num_inference_steps": wanted.num_inference_steps,
-            "guidance_scale": wanted.guidance_scale,
-            "num_images_per_prompt": count,
-            # On the CPU, so that a seed means the same picture on every device.
-            "generator": [
-                torch.Generator("cpu").manual_seed(self._job.seed + k) for k in range(count)
-            ],
-        }
-        if not isinstance(wanted, FromImage):
-            return given | {"width": wanted.width, "height": wanted.height}
-        assert self._given.image is not None  # media.sources gave one
-        steps = wanted.num_inference_steps or 1
-        if isinstance(wanted, ImageToImage | Inpaint) and int(steps * wanted.strength) < 1:
-            raise InvalidInput("/input/strength: leaves no step; raise it or num_inference_steps")
-        given |= {"image": self._given.image, "strength": wanted.strength}
-        if isinstance(wanted, Inpaint):
-            width, height = self._given.image.size
-            given |= {"mask_image": self._given.mask, "width": width, "height": height}
-        return given
-
-    @contextmanager
-    def _stages(self, report: Report) -> Iterator["_Bar"]:
-        self._clock.end("encode")
-        yield _Bar()
-        self._clock.end("denoise")
-        report(Progress(stage="decode"))
-
-    def _report_step(self, report: Report, step: int, total: int) -> None:
+    def __call__(self, stage: str, step: Step | None) -> None:
+        if step is None:
+            if stage != "denoise":  # its first step says more
+                self._report(Progress(stage=stage))
+            return
         now = time.monotonic()
-        if step in (1, total) or now - self._reported >= PROGRESS_INTERVAL_S:
+        if step.step in (1, step.total) or now - self._reported >= PROGRESS_INTERVAL_S:
             self._reported = now
-            report(Progress(stage="denoise", step=step, total=total))
-
-    def _check_stop(self) -> None:
-        if self._stopping.is_set():
-            raise Stopped
-
-
-class _Bar:
-    """What a pipeline expects of its progress bar."""
-
-    def update(self) -> Self:
-        return self
+            self._report(Progress(stage=stage, step=step.step, total=step.total))
 
 
 def fault_of(error: Exception, job: Job) -> JobFault:
     """What a client is told of `error`: its type and text, but never the prompt."""
+    if isinstance(error, JobFault) and not isinstance(error, OutOfMemory):
+        return error
     text = f"{type(error).__name__}: {error}"
     for secret in (job.input.prompt, job.input.negative_prompt):
         if secret:
             text = text.replace(secret, "…")
     text = text[:MAX_MESSAGE_CHARS]
-    # CPU allocations fail with a plain RuntimeError.
-    no_memory = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    if no_memory or "can't allocate memory" in text:
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()  # or the next job meets the same fragments
-        return OutOfMemory(text)
-    return JobFault(text)
+    return OutOfMemory(text) if is_out_of_memory(error) else JobFault(text)

@@ -1,9 +1,8 @@
-"""The deployment that paints: admits a few jobs, has one at a time on the device."""
+"""The deployment that paints: a replica is one engine, and its jobs share each step."""
 
 import asyncio
 import os
 from collections.abc import AsyncGenerator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing
 from typing import Any
 
@@ -27,27 +26,27 @@ class Generator:
         # Imported here: whoever only deploys this class has neither torch nor the time for it.
         import torch  # noqa: PLC0415
 
-        from serve_app.generation import Generation, fault_of  # noqa: PLC0415
+        from serve_app import generation  # noqa: PLC0415
+        from serve_app.engine.engine import Engine, EngineSettings  # noqa: PLC0415
         from serve_app.pipelines import LoadedModel, quiet  # noqa: PLC0415
 
         configure_logs(os.environ, process="serve")
         quiet()
         # More threads than cores spin against each other: measured ten times slower.
-        torch.set_num_threads(max(1, int(runtime.replicas.num_cpus)))
-        self._generation = Generation
-        self._fault_of = fault_of
+        threads = max(1, int(runtime.replicas.num_cpus))
+        torch.set_num_threads(threads)
+        self._generation = generation
         self._models = {
             model: LoadedModel.load(spec, settings) for model, spec in runtime.models.items()
         }
-        #: One thread: two pipelines never share the device, and turns come in order.
-        self._device = ThreadPoolExecutor(1, thread_name_prefix="device")
+        self._engine = Engine(EngineSettings(policy=settings.policy, torch_threads=threads))
         self._replica: str = serve.get_replica_context().replica_id.unique_id
 
     async def generate(self, body: str) -> AsyncGenerator[dict[str, Any], None]:
         """The events of the job in `body`, as they happen.
 
-        Closing the iterator cancels the job: one that waits never runs, one that runs ends
-        with its step. There is no `canceled` event then, because nobody is left to read it.
+        Closing the iterator cancels the job, which ends with the step that it is in. There is
+        no `canceled` event then, because nobody is left to read it.
         """
         job = Job.decode(body)
         log = job_log(job).bind(model=job.model, replica=self._replica)
@@ -69,7 +68,7 @@ class Generator:
             yield fault.event.model_dump(mode="json")
         # An error of our own ends this job and is told as such; the replica lives on.
         except Exception as error:  # noqa: BLE001
-            event = self._fault_of(error, job).event
+            event = self._generation.fault_of(error, job).event
             log.error("failed", code=event.code, cause=type(error).__name__)
             yield event.model_dump(mode="json")
 
@@ -77,18 +76,18 @@ class Generator:
         model = self._models[job.model]
         # Before the turn: a bad picture is told at once, and the device never waits for one.
         given = await asyncio.to_thread(media.sources, job.input, model.spec.limits)
-        generation = self._generation(job, model, given)
+        ordered = self._made(job, model, given)
         painted = None
-        async with aclosing(self._turn(generation)) as turn:
-            async for event in turn:
+        async with aclosing(ordered) as making:
+            async for event in making:
                 if isinstance(event, Progress):
                     yield event
                 else:
                     painted = event
-        assert painted is not None  # or `_turn` had raised
+        assert painted is not None  # or `_made` had raised
         start = asyncio.get_running_loop().time()
         for index, image in enumerate(painted.images):
-            # After the turn: the next job has the device while this one's files are written.
+            # Off the engine: the others have the device while this one's files are written.
             file = await asyncio.to_thread(media.encode, image, job.input.output_format)
             yield Image(
                 index=index,
@@ -106,35 +105,24 @@ class Generator:
             timings=painted.timings | {"image_s": image_s},
         )
 
-    async def _turn(self, generation: Any) -> AsyncGenerator[Any, None]:
-        """Progress while the device has the job, then what it painted."""
+    async def _made(self, job: Job, model: Any, given: Any) -> AsyncGenerator[Any, None]:
+        """Progress while the engine has the job, then what it painted."""
         loop = asyncio.get_running_loop()
-        steps: asyncio.Queue[Progress | None] = asyncio.Queue()
-        ended = asyncio.Event()
+        told: asyncio.Queue[Progress | None] = asyncio.Queue()
 
-        def tell(progress: Progress) -> None:
-            loop.call_soon_threadsafe(steps.put_nowait, progress)
+        def tell(progress: Progress | None) -> None:
+            loop.call_soon_threadsafe(told.put_nowait, progress)
 
-        def end(_: Future[Any]) -> None:
-            loop.call_soon_threadsafe(steps.put_nowait, None)
-            loop.call_soon_threadsafe(ended.set)
-
-        turn = self._device.submit(generation.run, tell)
-        turn.add_done_callback(end)
+        ticket = self._engine.submit(self._generation.order_of(job, model, given, tell))
+        ticket.future.add_done_callback(lambda _: tell(None))
         try:
-            while (step := await steps.get()) is not None:
-                yield step
+            while (progress := await told.get()) is not None:
+                yield progress
         finally:
-            generation.stop()
-            turn.cancel()
-            await _despite_cancel(ended)
-        yield turn.result()
+            ticket.cancel()
+        yield await asyncio.to_thread(self._generation.painted, job, model, ticket.future.result())
 
-
-async def _despite_cancel(ended: asyncio.Event) -> None:
-    """Wait for `ended`, however often we are told to go: the device is still in use."""
-    while not ended.is_set():
-        try:
-            await ended.wait()
-        except asyncio.CancelledError:
-            continue
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """What is admitted and not yet painted; Serve asks for it under this name."""
+        backlog = self._engine.backlog()
+        return {"row_steps": float(backlog.row_steps), "seconds": backlog.seconds}

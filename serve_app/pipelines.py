@@ -1,6 +1,8 @@
 """Models in memory. Imports diffusers, which takes seconds: only a replica does."""
 
 import copy
+import inspect
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -32,6 +34,9 @@ class LoadedModel:
         self.spec = spec
         self._pipelines = pipelines
         self._vocabulary = vocabulary
+        # Its own: a tokenizer keeps state, and the engine's thread uses the pipelines'.
+        self._tokenizer = copy.deepcopy(next(iter(pipelines.values())).tokenizer)
+        self._tokenizer_lock = threading.Lock()
         for name in spec.schedulers:
             try:
                 self.pipeline(spec.tasks[0], scheduler=name)
@@ -50,8 +55,8 @@ class LoadedModel:
             spec,
             {
                 # The same modules under another class: no second copy of the weights.
-                task: getattr(diffusers, classes[task])(
-                    **first.components, requires_safety_checker=False
+                task: getattr(diffusers, classes[task]).from_pipe(
+                    first, torch_dtype=getattr(torch, settings.dtype)
                 )
                 for task in spec.tasks
             },
@@ -72,22 +77,24 @@ class LoadedModel:
 
     def warnings(self, prompt: str) -> tuple[str, ...]:
         """What the client should know about its prompt."""
-        tokenizer = next(iter(self._pipelines.values())).tokenizer
-        most = tokenizer.model_max_length
-        count = len(tokenizer(prompt, truncation=False).input_ids)
+        most = self._tokenizer.model_max_length
+        with self._tokenizer_lock:
+            count = len(self._tokenizer(prompt, truncation=False).input_ids)
         cut = f"the prompt has {count} tokens, the model read the first {most}"
         found = (cut if count > most else None, self._vocabulary.warning(prompt))
         return tuple(warning for warning in found if warning is not None)
 
 
 def _load(directory: Path, class_name: str, settings: ServeSettings) -> Any:
-    pipeline = getattr(diffusers, class_name).from_pretrained(
+    kind = getattr(diffusers, class_name)
+    # Filtering is a decision of who runs this, made in its own place, not of the weights.
+    filters = {"safety_checker": None, "requires_safety_checker": False}
+    known = inspect.signature(kind.__init__).parameters
+    pipeline = kind.from_pretrained(
         directory,
         dtype=getattr(torch, settings.dtype),
         local_files_only=True,
         use_safetensors=True,
-        # Filtering is a decision of who runs this, made in its own place, not of the weights.
-        safety_checker=None,
-        requires_safety_checker=False,
+        **{name: value for name, value in filters.items() if name in known},
     )
     return pipeline.to(settings.device)

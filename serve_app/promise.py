@@ -16,11 +16,12 @@ from serve_app.errors import CannotServe
 
 #: The class in model_index.json, and the classes that do each task with the same weights.
 FAMILIES: dict[str, dict[Task, str]] = {
-    "StableDiffusionPipeline": {
-        Task.TEXT_TO_IMAGE: "StableDiffusionPipeline",
-        Task.IMAGE_TO_IMAGE: "StableDiffusionImg2ImgPipeline",
-        Task.INPAINT: "StableDiffusionInpaintPipeline",
-    },
+    f"{family}Pipeline": {
+        Task.TEXT_TO_IMAGE: f"{family}Pipeline",
+        Task.IMAGE_TO_IMAGE: f"{family}Img2ImgPipeline",
+        Task.INPAINT: f"{family}InpaintPipeline",
+    }
+    for family in ("StableDiffusion", "StableDiffusionXL", "StableDiffusion3", "Flux")
 }
 
 

@@ -8,6 +8,8 @@ from typing import Literal, Self, TypeVar
 
 from serve_app.errors import InvalidSettings
 
+Policy = Literal["shortest", "fifo", "whole"]
+POLICIES: tuple[Policy, ...] = ("shortest", "fifo", "whole")
 Dtype = Literal["float32", "float16", "bfloat16"]
 DTYPES: tuple[Dtype, ...] = ("float32", "float16", "bfloat16")
 T = TypeVar("T")
@@ -22,6 +24,8 @@ class ServeSettings:
     models_root: Path = Path()
     device: str = "cpu"
     dtype: Dtype = "float32"
+    #: Which jobs share the next step (engine/policy.py); all but the first are for comparison.
+    policy: Policy = "shortest"
     #: After so long without a job the last replica goes.
     idle_s: float = 300
     #: So long a job waits for a first replica; a GPU node takes minutes to come.
@@ -35,6 +39,7 @@ class ServeSettings:
             models_root=Path(environ.get("DARKROOM_MODELS_ROOT", ".")),
             device=environ.get("DARKROOM_DEVICE", "cpu"),
             dtype=_value(environ, "DARKROOM_DTYPE", _dtype, "float32"),
+            policy=_value(environ, "DARKROOM_POLICY", _policy, "shortest"),
             idle_s=_value(environ, "DARKROOM_IDLE_S", _seconds, "300"),
             start_timeout_s=_value(environ, "DARKROOM_START_TIMEOUT_S", _seconds, "900"),
         )
@@ -78,6 +83,13 @@ def _dtype(text: str) -> Dtype:
         if text == dtype:
             return dtype
     raise ValueError(f"must be one of {', '.join(DTYPES)}")
+
+
+def _policy(text: str) -> Policy:
+    for policy in POLICIES:
+        if text == policy:
+            return policy
+    raise ValueError(f"must be one of {', '.join(POLICIES)}")
 
 
 def _seconds(text: str) -> float:

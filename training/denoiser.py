@@ -41,7 +41,7 @@ NOISE_SCHEDULE = {
     "prediction_type": "v_prediction",
 }
 
-PLAN = Plan(name="denoiser", steps=14000, learning_rate=1e-3, decay_share=0.4)
+PLAN = Plan(name="denoiser", steps=9000, learning_rate=1e-3, decay_share=0.5)
 
 
 def build_unet() -> UNet2DConditionModel:
@@ -85,7 +85,7 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class LatentPictures:
-    """What the denoiser learns from: scenes, in the same order latents and grounds, and the words."""
+    """What the denoiser learns from: scenes, their latents and grounds, and the words."""
 
     scenes: list[Scene]
     latents: Tensor

@@ -4,9 +4,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
+from serve_app.engine import preview
 from serve_app.engine.aside import Aside
+from serve_app.engine.cast import Actor
 from serve_app.engine.fiber import Fiber
 from serve_app.engine.forward import Forward
 from serve_app.engine.order import Made, Order, Step, Ticket
@@ -23,19 +23,19 @@ class Call:
         self.arrived = time.monotonic()
         #: What the fiber is parked with; None before it starts and after it ends.
         self.waiting: Forward | Aside | None = None
-        #: The latents after the last step, for previews.
-        self.latents: torch.Tensor | None = None
         self.step = 0
         self.total = order.steps
         self.forwards = 0
         self._fiber: Fiber | None = None
+        self._actor: Actor | None = None
         self._timings: dict[str, float] = {}
         self._stage, self._since = "queue", time.perf_counter()
 
-    def start(self, actor: Any) -> None:
+    def start(self, actor: Actor) -> None:
         """Run the pipeline to its first park."""
+        self._actor = actor
         self.begin("encode")
-        self._fiber = Fiber(lambda: actor(**self.arguments()))
+        self._fiber = Fiber(lambda: actor.pipeline(**self.arguments()))
         self.waiting = self._fiber.resume()
 
     def resume(self, answer: Any) -> None:
@@ -71,6 +71,14 @@ class Call:
         """Of the pipeline's call, with our own callback after each step."""
         return dict(self.order.arguments) | {"callback_on_step_end": self._after_step}
 
+    def preview(self) -> Aside | None:
+        """The decoding of what it shows so far; None before its first step."""
+        actor = self._actor
+        if actor is None:
+            return None
+        clean = actor.watch.clean()
+        return preview.aside(actor.pipeline, clean, self.order.arguments, actor.vae_lock)
+
     def begin(self, stage: str) -> None:
         """A new stage: close the last one's clock, tell the listener."""
         if stage == self._stage:
@@ -104,7 +112,6 @@ class Call:
         if self.ticket.is_canceled:
             raise Stopped
         self.step, self.total = index + 1, pipeline.num_timesteps
-        self.latents = tensors.get("latents")
         if self.order.listener is not None:
             self.order.listener("denoise", Step(step=self.step, total=self.total))
         return tensors

@@ -4,11 +4,13 @@ import copy
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from serve_app.engine.order import Order
+from serve_app.engine.preview import Watch
 from serve_app.engine.rows import RULES
 from serve_app.engine.standin import Autoencoder, Denoiser, Elsewhere, Encoder
 from serve_app.engine.text_cache import TextCache
@@ -58,6 +60,15 @@ def can_share(order: Order) -> bool:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Actor:
+    """A pipeline that runs in a fiber, and what a preview of it needs."""
+
+    pipeline: Any
+    watch: Watch
+    vae_lock: threading.Lock
+
+
 class Cast:
     """Makes the copies; keeps what all of them share: locks, encoded texts, autoencoders."""
 
@@ -66,7 +77,7 @@ class Cast:
         self._locks: dict[int, threading.Lock] = {}
         self._autoencoders: dict[int, Any] = {}
 
-    def of(self, pipeline: Any) -> Any:
+    def of(self, pipeline: Any) -> "Actor":
         """A copy for one call, with a scheduler of its own and stand-ins for the rest."""
         actor = copy.copy(pipeline)
         parts = vars(actor)  # past Diffusers' `__setattr__`, which would rewrite its config
@@ -84,7 +95,7 @@ class Cast:
                 parts[name] = Elsewhere(part, lock=self._lock(part), stages=stages)
         vae = self._autoencoder(pipeline.vae)
         parts["vae"] = Autoencoder(vae, lock=self._lock(vae))
-        return actor
+        return Actor(pipeline=actor, watch=Watch(actor.scheduler), vae_lock=self._lock(vae))
 
     def _lock(self, part: Any) -> threading.Lock:
         return self._locks.setdefault(id(part), threading.Lock())

@@ -17,7 +17,7 @@ from serve_app.engine.call import Call
 from serve_app.engine.cast import Cast, can_share
 from serve_app.engine.forward import Forward
 from serve_app.engine.order import Made, Order, Ticket
-from serve_app.engine.policy import POLICIES, Name
+from serve_app.engine.policy import POLICIES
 from serve_app.engine.text_cache import TextCache
 from serve_app.engine.tick import Tick
 from serve_app.errors import Stopped
@@ -29,7 +29,7 @@ Message = Callable[[], None]
 class EngineSettings:
     """How a replica shares its device."""
 
-    policy: Name = "shortest"
+    policy: str = "shortest"
     #: Threads for encoding and decoding beside the tick.
     aside_threads: int = 2
     #: Threads of PyTorch within one forward; more than cores spin against each other.
@@ -122,7 +122,6 @@ class Engine:
 
     def _step(self) -> None:
         for call, outcome in self._tick.step(self._calls.values()):
-            call.begin("denoise")
             if isinstance(outcome, Exception):
                 self._advance(call, partial(call.throw, outcome))
             else:
@@ -139,6 +138,8 @@ class Engine:
             call.begin(call.waiting.stage)
             self._asides += 1
             self._pool.submit(call.waiting, partial(self._aside_done, call))
+        elif isinstance(call.waiting, Forward):
+            call.begin("denoise")
         elif call.is_done:
             self._end(call, call.made())
 
@@ -196,7 +197,7 @@ class Engine:
 
     def _show(self, ticket: Ticket, picture: Future[Any]) -> None:
         call = self._calls.get(id(ticket))
-        aside = None if call is None else preview.aside(call)
+        aside = None if call is None else call.preview()
         if aside is None:
             picture.set_result(None)
         else:

@@ -2,11 +2,9 @@
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from serve_app.engine.order import Priority
-
-Name = Literal["shortest", "fifo", "whole"]
 
 #: A call that has waited this long is as urgent as one with a step less to go. So a long job
 #: is overtaken by short ones, but not for ever.
@@ -86,7 +84,7 @@ class WholeRequests:
         return _filled([i for i in order if candidates[i].likeness == like], candidates, allows)
 
 
-POLICIES: dict[Name, type[Policy]] = {
+POLICIES: dict[str, type[Policy]] = {
     "shortest": ShortestFirst,
     "fifo": Fifo,
     "whole": WholeRequests,

@@ -54,7 +54,7 @@ def _frozen(value: Any) -> Hashable:
 
 def _size(output: Any) -> int:
     if isinstance(output, Tensor):
-        return output.nbytes
+        return int(output.nbytes)
     if isinstance(output, Mapping):
         return sum(_size(part) for part in output.values())
     if isinstance(output, list | tuple):

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from serve_app.engine import forward
+from serve_app.engine import forward, memory
 from serve_app.engine.call import Call
 from serve_app.engine.forward import Forward, Key
 from serve_app.engine.policy import Fifo, Policy, WholeRequests
@@ -28,7 +28,7 @@ class Tick:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._turns = Turns()
+        self._turns: Turns[Key] = Turns()
         self._times: dict[Key, StepTime] = {}
         #: Lowered for all keys when the device was out of memory.
         self._max_rows = MAX_ROWS
@@ -94,10 +94,9 @@ class Tick:
     def _after_failure(
         self, key: Key, chosen: list[Call], rows: int, error: Exception
     ) -> list[Outcome]:
-        no_memory = is_out_of_memory(error)
+        no_memory = memory.is_out_of_memory(error)
         if no_memory:
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()  # or the next try meets the same fragments
+            memory.release()
             self._max_rows = max(1, min(self._max_rows, rows) // 2)
             for times in self._times.values():
                 times.limit(self._max_rows)
@@ -124,12 +123,6 @@ def _with_deterministic(chosen: list[Call]) -> list[Call]:
             kept.append(call)
             rows += call.forward.rows
     return kept
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the device or the machine had no room; CPU allocations raise a RuntimeError."""
-    is_plain = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return is_plain or "can't allocate memory" in str(error)
 
 
 def _synchronised(outputs: Sequence[Any], started: float) -> float:

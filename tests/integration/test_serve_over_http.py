@@ -145,7 +145,7 @@ def plain_pipeline(folder, task):
 @pytest.mark.parametrize("scheduler", [None, "EulerAncestralDiscreteScheduler", "PNDMScheduler"])
 @pytest.mark.parametrize("task", TASKS)
 def test_images_equal_those_of_the_plain_pipeline(stack, task, scheduler):
-    """Our threads, copies and callbacks change no pixel."""
+    """Our fibers, copies and callbacks change no pixel."""
     import diffusers
     import torch
 
@@ -198,7 +198,7 @@ def test_an_image_has_the_same_pixels_alone_and_in_a_batch(stack):
 
 
 def test_many_jobs_at_once_each_get_their_own_picture(stack):
-    """Four in the window, eight waiting: no picture or scheduler state is mixed up."""
+    """Four share each step, eight wait: no picture or scheduler state is mixed up."""
     seeds = range(100, 112)
 
     async def all_at_once():
@@ -213,7 +213,9 @@ def test_many_jobs_at_once_each_get_their_own_picture(stack):
         for answer in answers
     ]
     for seed, picture in zip(seeds, together, strict=True):
-        assert np.array_equal(picture, pixels(stack.events(make_job(seed=seed)))[0])
+        (alone,) = pixels(stack.events(make_job(seed=seed)))
+        # 1: in company floats are summed up in another order.
+        assert np.abs(picture.astype(int) - alone).max() <= 1
 
 
 def test_a_long_prompt_is_cut_with_a_warning(stack):
@@ -253,22 +255,23 @@ def test_closing_the_stream_of_a_running_job_stops_it(stack):
     assert stack.transitions(left) == ["accepted", "started", "canceled"]
 
 
-def test_closing_the_stream_of_a_waiting_job_keeps_it_from_running(stack):
-    """It was accepted behind another; it never gets the device."""
-    running, waiting = make_job(**LONG), make_job()
+def test_closing_the_stream_of_one_job_does_not_stop_another(stack):
+    """Both share each step; the one that was left ends, the other goes on."""
+    running, left = make_job(**LONG), make_job(**LONG)
     with stack.post(running) as first:
         lines = first.iter_lines()  # httpx closes the stream with the iterator
         read_until(lines, Progress)
-        with stack.post(waiting) as second:
+        with stack.post(left) as second:
             read_until(second.iter_lines(), Accepted)
-        until(lambda: "canceled" in stack.transitions(waiting))
-    assert isinstance(stack.events(make_job())[-1], Result)
-    assert stack.transitions(waiting) == ["accepted", "canceled"]
+        until(lambda: "canceled" in stack.transitions(left))
+        seen = read_until(lines, Progress).step
+        assert read_until(lines, Progress).step > seen
+    assert "finished" not in stack.transitions(left)
     until(lambda: stack.capacity()["in_flight"] == 0)
 
 
 def test_an_overloaded_app_answers_429_before_any_header_of_a_stream(stack):
-    """Four run or have their turn coming, eight wait: the next is told when to come again."""
+    """Four share the device, eight wait: the next is told when to come again."""
 
     async def overload():
         async with httpx.AsyncClient(timeout=TIMEOUT_S) as client:

@@ -78,7 +78,7 @@ def test_a_broken_index_is_named(environ, tmp_path, text):
 def test_a_pipeline_class_that_we_do_not_serve_is_named(environ, tmp_path):
     """Its tasks are not known to us."""
     write_index(tmp_path / "tiny", "AudioLDMPipeline")
-    with pytest.raises(CannotServe, match=r"is a AudioLDMPipeline, served are StableDiff"):
+    with pytest.raises(CannotServe, match=r"is a AudioLDMPipeline, served are Flux"):
         of_environment("demo", environ)
 
 

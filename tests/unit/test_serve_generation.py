@@ -1,6 +1,6 @@
-"""What a pipeline raises or computes becomes one fault of one job."""
+"""A job becomes one order, and what is made of it becomes pictures or one fault."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,14 +9,16 @@ import torch
 
 from jobs.job import Job
 from jobs.uid import new_uid
-from serve_app.errors import InvalidInput, JobFault, NotFinite, OutOfMemory, Stopped
-from serve_app.generation import Generation, fault_of
+from serve_app.engine.order import Made, Priority, Step
+from serve_app.errors import InvalidInput, JobFault, NotFinite, OutOfMemory
+from serve_app.generation import fault_of, order_of, painted
 from serve_app.media import Sources
 
 PROMPT = "a secret castle"
+MODEL = SimpleNamespace(pipeline=lambda task, scheduler: (task, scheduler), warnings=lambda _: ())
 
 
-def job(**wanted):
+def job(*, deadline=None, priority="interactive", **wanted):
     """A job with that input."""
     uid = new_uid()
     return Job(
@@ -26,78 +28,85 @@ def job(**wanted):
         model="tiny",
         prefix="default",
         created_at=datetime.now(UTC),
+        deadline=deadline,
+        priority=priority,
         input={"task": "text-to-image", "prompt": PROMPT, "num_inference_steps": 3, **wanted},
     )
 
 
-class FakePipeline:
-    """Three steps, then `painted`; raises `error` in the second."""
-
-    num_timesteps = 3
-
-    def __init__(self, *, painted=0.5, error=None):
-        self._painted = painted
-        self._error = error
-        self.steps = 0
-
-    def __call__(self, *, callback_on_step_end, **_):
-        with self.progress_bar(total=3):
-            for step in range(3):
-                if self._error and step == 1:
-                    raise self._error
-                self.steps += 1
-                callback_on_step_end(self, step, 0, {})
-        return SimpleNamespace(images=np.full((1, 8, 8, 3), self._painted))
-
-    def numpy_to_pil(self, images):
-        return list(images)
+def order(wanted, *, report=lambda event: None, given=None):
+    """The order of a job."""
+    return order_of(wanted, MODEL, given or Sources(), report)
 
 
-def generation(pipeline, **wanted):
-    """A generation by `pipeline`."""
-    model = SimpleNamespace(pipeline=lambda *_, **__: pipeline, warnings=lambda prompt: ())
-    return Generation(job(**wanted), model, Sources())
+def made(pixel, *, was_exclusive=False):
+    """One picture of one grey."""
+    images = np.full((1, 8, 8, 3), pixel)
+    output = SimpleNamespace(images=images)
+    return Made(output=output, timings={"denoise_s": 0.1}, was_exclusive=was_exclusive)
 
 
-def test_a_run_reports_its_stages_in_order_and_times_each():
-    """From encode to decode, with the steps in between."""
+def test_an_order_says_what_the_pipeline_is_to_do():
+    """In the pipeline's own names, with one generator for each picture."""
+    ordered = order(job(num_images_per_prompt=2, guidance_scale=5.0, seed=7, priority="batch"))
+
+    assert ordered.arguments["prompt"] == PROMPT
+    assert [g.initial_seed() for g in ordered.arguments["generator"]] == [7, 8]
+    assert (ordered.steps, ordered.rows, ordered.priority) == (3, 4, Priority.BATCH)
+
+
+def test_a_deadline_is_told_on_the_engines_clock():
+    """In seconds from now, whatever the time of day is."""
+    soon = order(job(deadline=datetime.now(UTC) + timedelta(seconds=5)))
+    later = order(job(deadline=datetime.now(UTC) + timedelta(seconds=65)))
+
+    assert later.deadline - soon.deadline == pytest.approx(60, abs=1)
+
+
+def test_an_image_at_low_strength_has_fewer_steps():
+    """The scheduler leaves the first ones out."""
+    wanted = job(task="image-to-image", image="x", strength=0.5, num_inference_steps=10)
+
+    assert order(wanted, given=Sources(image=object())).steps == 5
+
+
+def test_stages_and_steps_are_reported_in_order():
+    """The first and the last step always, those in between not more often than anybody reads."""
     told = []
-    painted = generation(FakePipeline()).run(told.append)
+    listener = order(job(), report=told.append).listener
+    listener("encode", None)
+    listener("denoise", None)
+    for step in range(1, 31):
+        listener("denoise", Step(step=step, total=30))
+    listener("decode", None)
+
     assert [event.stage for event in told][:2] == ["encode", "denoise"]
-    assert (told[-2].stage, told[-2].step, told[-2].total) == ("denoise", 3, 3)
+    assert (told[1].step, told[-2].step, told[-2].total) == (1, 30, 30)
     assert told[-1].stage == "decode"
-    assert list(painted.timings) == ["queue_s", "encode_s", "denoise_s", "decode_s"]
+    assert len(told) < 10
 
 
-def test_a_stopped_run_ends_with_the_step_that_it_is_in():
-    """No further step is taken, and nothing is decoded."""
-    pipeline = FakePipeline()
-    run = generation(pipeline)
+def test_what_was_made_becomes_pictures():
+    """Rounded to the nearest level, as Diffusers does."""
+    result = painted(job(), MODEL, made(0.5))
 
-    def stop_at_first_step(event):
-        if event.stage == "denoise":
-            run.stop()
-
-    with pytest.raises(Stopped):
-        run.run(stop_at_first_step)
-    assert pipeline.steps == 2
+    assert result.images[0].size == (8, 8)
+    assert result.images[0].getpixel((0, 0)) == (128, 128, 128)
+    assert result.timings == {"denoise_s": 0.1}
 
 
-def test_a_run_stopped_before_its_turn_takes_no_step():
-    """A job that was canceled while it waited never runs."""
-    pipeline = FakePipeline()
-    run = generation(pipeline)
-    run.stop()
-    with pytest.raises(Stopped):
-        run.run(lambda event: None)
-    assert pipeline.steps == 0
+def test_a_call_that_ran_alone_says_so():
+    """Whoever wonders why it was slow finds it among the warnings."""
+    (warning,) = painted(job(), MODEL, made(0.5, was_exclusive=True)).warnings
+
+    assert "ran alone" in warning
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_values_that_are_no_numbers_are_a_fault(value):
     """Otherwise they would become a black picture that looks like success."""
     with pytest.raises(NotFinite):
-        generation(FakePipeline(painted=value)).run(lambda event: None)
+        painted(job(), MODEL, made(value))
 
 
 @pytest.mark.parametrize(
@@ -106,13 +115,14 @@ def test_values_that_are_no_numbers_are_a_fault(value):
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB"),
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"),
         MemoryError(),
+        OutOfMemory("no room"),
     ],
 )
 def test_running_out_of_memory_may_be_tried_again(error):
     """Beside fewer jobs it may fit."""
-    with pytest.raises(OutOfMemory) as raised:
-        generation(FakePipeline(error=error)).run(lambda event: None)
-    assert (raised.value.event.code, raised.value.event.retryable) == ("out_of_memory", True)
+    event = fault_of(error, job()).event
+
+    assert (event.code, event.retryable) == ("out_of_memory", True)
 
 
 def test_any_other_error_is_internal_and_told_without_the_prompt():
@@ -127,10 +137,7 @@ def test_any_other_error_is_internal_and_told_without_the_prompt():
 
 def test_a_strength_that_leaves_no_step_is_a_fault_of_the_input():
     """Diffusers would fail on an empty list of steps."""
-    run = Generation(
-        job(task="image-to-image", image="x", strength=0.1),
-        SimpleNamespace(pipeline=lambda *_, **__: FakePipeline()),
-        Sources(image=object()),
-    )
+    wanted = job(task="image-to-image", image="x", strength=0.1)
+
     with pytest.raises(InvalidInput, match="/input/strength: leaves no step"):
-        run.run(lambda event: None)
+        order(wanted, given=Sources(image=object()))

@@ -1,0 +1,23 @@
+"""How much work a job is, known before it starts: what schedulers and the autoscaler count."""
+
+from jobs.inputs import GenerationInput, ImageToImage, Inpaint
+from jobs.job import Job
+
+
+def work(job: Job) -> int:
+    """Row-steps of the job: rows of one forward times denoising steps."""
+    return rows_of(job.input) * steps_of(job.input)
+
+
+def steps_of(wanted: GenerationInput) -> int:
+    """Denoising steps; those that an image at low strength leaves out are not done."""
+    steps = wanted.num_inference_steps or 1
+    if isinstance(wanted, ImageToImage | Inpaint):
+        return int(steps * wanted.strength)
+    return steps
+
+
+def rows_of(wanted: GenerationInput) -> int:
+    """Rows of one forward: with guidance each picture is predicted with and without its words."""
+    has_guidance = wanted.guidance_scale is None or wanted.guidance_scale > 1
+    return wanted.num_images_per_prompt * (2 if has_guidance else 1)
