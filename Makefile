@@ -7,7 +7,6 @@ PYTHON ?= python3.11
 VENV := .venv
 # Installed once for each state of what is to be installed.
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
-MODEL := models/demo/model_index.json
 PROMPT ?= a large yellow star on a blue background
 JOBS ?= 100
 TESTS := $(if $(FAST),tests/unit tests/contract,tests)
@@ -29,18 +28,13 @@ $(STAMP): pyproject.toml constraints.txt
 		-e '.[serve,ui,load,local,train,test,lint]'
 	@rm -f $(VENV)/.installed-* && touch $@
 
-# Random weights for now, the same ones everywhere.
-$(MODEL): $(STAMP) models/build_tiny.py
-	@echo "building $(@D) ..." >&2
-	@OMP_NUM_THREADS=1 $(VENV)/bin/python models/build_tiny.py $(@D) 2>/dev/null
-
-demo: install $(MODEL)
+demo: install
 	@$(VENV)/bin/darkroom demo "$(PROMPT)"
 
-up: install $(MODEL)
+up: install
 	@$(VENV)/bin/darkroom up
 
-burst: install $(MODEL)
+burst: install
 	@$(VENV)/bin/darkroom exec -- $(VENV)/bin/python -m loadtest --jobs $(JOBS)
 
 lint: install
@@ -56,4 +50,4 @@ fix: install
 	$(VENV)/bin/ruff format .
 
 clean:
-	rm -rf $(VENV) .cache out models/demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .cache out build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -34,17 +34,27 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def stack_environ(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Variables of a stack with two runtimes, `first` and `second`, on the tiny model."""
+    """Variables of a stack with two runtimes, `first` and `second`.
+
+    Both have a tiny model with random weights, the first one also the bundled model.
+    """
     model = {
         "path": str(tiny_model),
         "defaults": {"width": 64, "height": 64, "num_inference_steps": 4, "guidance_scale": 5.0},
         "limits": {"max_side": 256, "max_pixels": 65536, "max_num_inference_steps": 900},
         "schedulers": ["DDIMScheduler", "EulerDiscreteScheduler"],
     }
+    demo = {
+        "path": str(ROOT / "models/demo"),
+        "defaults": {"width": 64, "height": 64, "num_inference_steps": 20, "guidance_scale": 5.0},
+        "schedulers": [],
+    }
     runtimes = {
         name: {"models": {f"tiny-{name}": model}, "replicas": {"max": 1, "admit_window": 4}}
         for name in ("first", "second")
     }
+    runtimes["first"]["models"]["demo"] = demo
+    runtimes["first"]["default_model"] = "tiny-first"
     path = tmp_path_factory.mktemp("catalogue") / "runtimes.yaml"
     path.write_text(yaml.safe_dump({"runtimes": runtimes}))
     return {"DARKROOM_RUNTIMES": str(path), "DARKROOM_LEASE_S": str(LEASE_S)}

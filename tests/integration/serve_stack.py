@@ -142,9 +142,16 @@ def stop(process):
 def _write(folder):
     build = ROOT / "models" / "build_tiny.py"
     subprocess.run([sys.executable, build, folder / "tiny"], check=True, capture_output=True)
+    build_other = Path(__file__).with_name("tiny_models.py")
+    subprocess.run(
+        [sys.executable, build_other, "sdxl", folder / "xl"], check=True, capture_output=True
+    )
     shutil.copytree(folder / "tiny", folder / "gone")
     runtimes = {
-        "demo": {"models": {"tiny": MODEL}},
+        "demo": {
+            "models": {"tiny": MODEL, "xl": {**MODEL, "path": "xl"}},
+            "default_model": "tiny",
+        },
         "broken": {"models": {"tiny": {**MODEL, "path": "gone"}}},
     }
     (folder / "runtimes.yaml").write_text(yaml.safe_dump({"runtimes": runtimes}))

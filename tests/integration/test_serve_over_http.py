@@ -181,6 +181,25 @@ def test_images_equal_those_of_the_plain_pipeline(stack, task, scheduler):
         assert np.abs(ours.astype(int) - np.asarray(theirs)).max() <= 1
 
 
+def test_a_job_goes_to_the_model_that_it_names(stack):
+    """Another family in the same replica: an SDXL, with its two text encoders."""
+    import diffusers
+    import torch
+
+    torch.set_num_threads(1)
+    pipe = diffusers.StableDiffusionXLPipeline.from_pretrained(stack.folder / "xl")
+    expected = pipe(
+        "a red circle",
+        width=64,
+        height=64,
+        num_inference_steps=3,
+        guidance_scale=5.0,
+        generator=[torch.Generator("cpu").manual_seed(7)],
+    ).images[0]
+    (ours,) = pixels(stack.events(make_job(model="xl")))
+    assert np.abs(ours.astype(int) - np.asarray(expected)).max() <= 1
+
+
 def test_a_seed_is_a_picture(stack):
     """The same seed twice gives identical pixels, another seed different ones."""
     (first,), (second,), (other,) = (

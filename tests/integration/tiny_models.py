@@ -4,7 +4,9 @@ The shapes are those of the real ones: an SDXL has two text encoders, pooled emb
 ids, an SD3 three kinds of text and 16 latent channels, a FLUX packed latents and position ids.
 """
 
+import sys
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +24,8 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # also as a program of its own
 
 from models.build_tiny import build, text_encoder, tokenizer, vae
 
@@ -179,3 +183,7 @@ def _flow_vae(latent_channels: int) -> AutoencoderKL:
         shift_factor=0.0609,
         scaling_factor=1.5035,
     )
+
+
+if __name__ == "__main__":
+    pipeline(sys.argv[1]).save_pretrained(sys.argv[2], safe_serialization=True)
