@@ -1,5 +1,6 @@
 """Writes trained parts as a Diffusers folder that plain `from_pretrained` loads."""
 
+import json
 import tempfile
 from copy import deepcopy
 from pathlib import Path
@@ -42,6 +43,7 @@ def export(
         pipeline.to(dtype=torch.float16)
         pipeline.save_pretrained(written)
         _keep_plain_tokenizer(written / "tokenizer")
+        _load_in_single_precision(written / "text_encoder" / "config.json")
         (written / "vocabulary.txt").write_text("\n".join(known_words()) + "\n")
         for path in sorted(written.rglob("*")):
             if path.is_file():
@@ -67,3 +69,10 @@ def _keep_plain_tokenizer(folder: Path) -> None:
     for path in folder.iterdir():
         path.unlink()
     write_tokenizer(folder)
+
+
+def _load_in_single_precision(config: Path) -> None:
+    """Transformers takes the dtype of the file unless told, Diffusers float32: they must agree."""
+    described = json.loads(config.read_text())
+    described["dtype"] = "float32"
+    config.write_text(json.dumps(described, indent=2) + "\n")
