@@ -26,7 +26,7 @@ KL_WEIGHT = 1e-3
 LATENT_NOISE = 0.25
 
 PLAN = Plan(name="autoencoder", steps=3000, learning_rate=2e-3, decay_share=0.5)
-POLISH_PLAN = Plan(name="decoder", steps=1000, learning_rate=1e-3, decay_share=0.6, ema_decay=0.99)
+POLISH_PLAN = Plan(name="decoder", steps=2000, learning_rate=1e-3, decay_share=0.6, ema_decay=0.99)
 
 
 def build_autoencoder() -> AutoencoderKL:

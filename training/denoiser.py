@@ -41,7 +41,7 @@ NOISE_SCHEDULE = {
     "prediction_type": "v_prediction",
 }
 
-PLAN = Plan(name="denoiser", steps=9000, learning_rate=1e-3, decay_share=0.5)
+PLAN = Plan(name="denoiser", steps=8000, learning_rate=1e-3, decay_share=0.5)
 
 
 def build_unet() -> UNet2DConditionModel:

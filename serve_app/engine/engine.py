@@ -1,6 +1,7 @@
 """The engine: one thread that launches every denoising step, for whoever needs one."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -23,6 +24,10 @@ from serve_app.engine.tick import Tick
 from serve_app.errors import Stopped
 
 Message = Callable[[], None]
+
+#: A pipeline takes some milliseconds up to its first park; a burst of them, read at once, would
+#: hold up the steps of all others.
+READING_S = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +78,11 @@ class Engine:
         row_steps = sum(call.order.rows * max(0, call.total - call.step) for call in calls)
         return Backlog(row_steps=row_steps, seconds=row_steps * self._tick.row_step_s)
 
+    @property
+    def busy_s(self) -> float:
+        """Seconds that forwards have taken since the start."""
+        return self._tick.busy_s
+
     def close(self) -> None:
         """Stop every call, then the threads."""
         self._inbox.put(self._stop_all)
@@ -106,9 +116,11 @@ class Engine:
         return any(isinstance(call.waiting, Forward) for call in self._calls.values())
 
     def _read(self, *, wait: bool) -> None:
+        """Do what the messages say, for a while: who is under way should not wait for all."""
+        until = time.monotonic() + READING_S
         try:
             self._inbox.get(block=wait)()
-            while True:
+            while time.monotonic() < until:
                 self._inbox.get(block=False)()
         except Empty:
             pass

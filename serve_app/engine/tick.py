@@ -30,6 +30,8 @@ class Tick:
         self._policy = policy
         self._turns: Turns[Key] = Turns()
         self._times: dict[Key, StepTime] = {}
+        #: Seconds of all forwards so far.
+        self.busy_s = 0.0
         #: Lowered for all keys when the device was out of memory.
         self._max_rows = MAX_ROWS
 
@@ -45,7 +47,9 @@ class Tick:
         chosen = self._chosen(key, groups[key])
         started = time.perf_counter()
         outcomes = self._run(key, chosen)
-        self._turns.used(key, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        self._turns.used(key, seconds)
+        self.busy_s += seconds
         return outcomes
 
     @property

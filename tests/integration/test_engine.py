@@ -138,6 +138,16 @@ def test_a_call_with_impossible_arguments_fails_alone(engine: Engine) -> None:
         assert difference(ended(ticket), each.alone()) <= 1e-4
 
 
+def test_values_that_are_no_numbers_stay_with_their_call(engine: Engine) -> None:
+    """Rows do not touch each other: the company of a call gone wrong is exact."""
+    bad, good = call(1), call(2)
+    bad.arguments["latents"] = torch.full((1, 4, 8, 8), float("nan"))
+    tickets = [engine.submit(each.ordered()) for each in (bad, good)]
+
+    assert torch.isnan(ended(tickets[0]).output.images).all()
+    assert difference(ended(tickets[1]), good.alone()) <= 1e-4
+
+
 def failing(
     monkeypatch: pytest.MonkeyPatch, fails: Callable[[list[Any], int], Exception | None]
 ) -> list[int]:
@@ -272,7 +282,7 @@ def test_an_exclusive_call_stops_between_its_steps(engine: Engine) -> None:
 
 
 def test_a_preview_shows_what_is_under_the_noise(engine: Engine) -> None:
-    """None before the first step, then a picture of the right size; asking costs nobody a step."""
+    """A picture of the right size, while the call goes on; None once it has ended."""
     watching = Watching()
     ticket = engine.submit(call(steps=LONG, listener=watching).ordered())
     assert watching.began.wait(TIMEOUT_S)
@@ -280,7 +290,9 @@ def test_a_preview_shows_what_is_under_the_noise(engine: Engine) -> None:
     ticket.cancel()
 
     assert shown.size == (64, 64)
-    assert engine.submit(call().ordered()).preview().result(TIMEOUT_S) is None
+    with pytest.raises(Stopped):
+        ended(ticket)
+    assert ticket.preview().result(TIMEOUT_S) is None
 
 
 def test_two_sizes_share_the_device_evenly(engine: Engine) -> None:

@@ -1,0 +1,174 @@
+"""Jobs that arrive at random, the same ones for every policy, run through the real engine."""
+
+import statistics
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from bench.workload import TIMEOUT_S, Load, plainly, running
+from serve_app.engine.order import Order
+
+#: (steps, share): a preview, a usual picture, a careful one.
+MIX = ((4, 0.3), (20, 0.4), (50, 0.3))
+LATENT_SIDE = 8
+POLICIES = ("Q", "S", "engine")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """How full the device is, and how much of a job's time is input and output."""
+
+    name: str
+    title: str
+    #: Of the measured capacity of `baseline`.
+    load: float
+    baseline: str
+    io_share: float
+
+
+SCENARIOS = (
+    Scenario(
+        name="queue", title="0.9 of Q, 30 % input and output", load=0.9, baseline="Q", io_share=0.3
+    ),
+    Scenario(name="busy", title="0.95 of P", load=0.95, baseline="P", io_share=0.0),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrival:
+    """A job and when it comes, seconds from the start."""
+
+    at: float
+    load: Load
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One trace under one policy: seconds from arrival to end, by steps."""
+
+    policy: str
+    seed: int
+    latencies: dict[int, list[float]]
+    utilisation: float
+
+    @property
+    def all(self) -> list[float]:
+        """Of all jobs."""
+        return [value for values in self.latencies.values() for value in values]
+
+
+def trace(*, jobs: int, rate: float, seed: int) -> list[Arrival]:
+    """Poisson arrivals of the mix."""
+    rng = Random(seed)
+    now, made = 0.0, []
+    for index in range(jobs):
+        now += rng.expovariate(rate)
+        steps = rng.choices([s for s, _ in MIX], [share for _, share in MIX])[0]
+        made.append(Arrival(at=now, load=Load(steps=steps, latent_side=LATENT_SIDE, seed=index)))
+    return made
+
+
+def compare(
+    pipeline: Any, scenario: Scenario, *, jobs: int, seeds: Sequence[int], threads: int
+) -> list[Result]:
+    """Every policy on every seed's trace, interleaved."""
+    service = service_time(pipeline)
+    io = scenario.io_share * service
+    rate = scenario.load / (service + io if scenario.baseline == "Q" else service)
+    results = []
+    for seed in seeds:
+        arrivals = trace(jobs=jobs, rate=rate, seed=seed)
+        results.append(_serially(pipeline, arrivals, io=io, seed=seed))
+        for policy, name in (("whole", "S"), ("shortest", "engine")):
+            results.append(
+                _engine(
+                    pipeline, arrivals, policy=policy, name=name, io=io, seed=seed, threads=threads
+                )
+            )
+    return results
+
+
+def service_time(pipeline: Any) -> float:
+    """Seconds of a job of the mix alone, mean."""
+    total = 0.0
+    for steps, share in MIX:
+        load = Load(steps=steps, latent_side=LATENT_SIDE, seed=0)
+        plainly(pipeline, [load])
+        total += share * statistics.median(plainly(pipeline, [load]) for _ in range(5))
+    return total
+
+
+def _serially(pipeline: Any, arrivals: Sequence[Arrival], *, io: float, seed: int) -> Result:
+    """Q: one message at a time; the device waits while its files are read and written."""
+    latencies: dict[int, list[float]] = {steps: [] for steps, _ in MIX}
+    start, busy = time.perf_counter(), 0.0
+    for arrival in arrivals:
+        time.sleep(max(0.0, start + arrival.at - time.perf_counter()))
+        busy += plainly(pipeline, [arrival.load])
+        time.sleep(io)
+        latencies[arrival.load.steps].append(time.perf_counter() - start - arrival.at)
+    span = time.perf_counter() - start
+    return Result(policy="Q", seed=seed, latencies=latencies, utilisation=busy / span)
+
+
+def _engine(
+    pipeline: Any,
+    arrivals: Sequence[Arrival],
+    *,
+    policy: str,
+    name: str,
+    io: float,
+    seed: int,
+    threads: int,
+) -> Result:
+    """The engine under a policy; input and output go on beside it."""
+    latencies: dict[int, list[float]] = {steps: [] for steps, _ in MIX}
+    lock, busy = threading.Lock(), [0.0]
+    with running(policy, threads) as engine, ThreadPoolExecutor(64) as clients:
+        start = time.perf_counter()
+
+        def job(arrival: Arrival) -> None:
+            arguments = arrival.load.arguments(pipeline)
+            order = Order(pipeline=pipeline, arguments=arguments, steps=arrival.load.steps, rows=2)
+            engine.submit(order).future.result(TIMEOUT_S)
+            time.sleep(io)
+            with lock:
+                latencies[arrival.load.steps].append(time.perf_counter() - start - arrival.at)
+
+        jobs = []
+        for arrival in arrivals:
+            time.sleep(max(0.0, start + arrival.at - time.perf_counter()))
+            jobs.append(clients.submit(job, arrival))
+        for each in jobs:
+            each.result()
+        span = time.perf_counter() - start
+        busy[0] = engine.busy_s
+    return Result(policy=name, seed=seed, latencies=latencies, utilisation=busy[0] / span)
+
+
+def report(scenario: Scenario, results: Sequence[Result]) -> dict[str, float]:
+    """Print the table of a scenario; its figures, the medians over the seeds."""
+    print(f"\n{scenario.title}\n")
+    print("| policy | utilisation | mean, s | p95, s | p95 of 4 steps, s |")
+    print("| --- | --- | --- | --- | --- |")
+    figures: dict[str, float] = {}
+    for policy in POLICIES:
+        own = [result for result in results if result.policy == policy]
+        values = {
+            "utilisation": statistics.median(r.utilisation for r in own),
+            "mean_s": statistics.median(statistics.mean(r.all) for r in own),
+            "p95_s": statistics.median(_p95(r.all) for r in own),
+            "p95_of_4_steps_s": statistics.median(_p95(r.latencies[4]) for r in own),
+        }
+        print(f"| {policy} | " + " | ".join(f"{value:.3f}" for value in values.values()) + " |")
+        for name, value in values.items():
+            figures[f"trace_{scenario.name}_{policy}_{name}"] = round(value, 4)
+    return figures
+
+
+def _p95(values: Sequence[float]) -> float:
+    return statistics.quantiles(values, n=20)[-1] if len(values) > 1 else values[0]

@@ -1,0 +1,105 @@
+"""The benchmarks' pictures."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+
+from bench.arrivals import MIX, POLICIES, Result
+from bench.workload import Load, running
+from serve_app.engine import forward
+from serve_app.engine.order import Order
+
+COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#994455")
+SIZE_INCHES = (9.0, 4.2)
+DPI = 110
+TIMEOUT_S = 600
+
+#: Steps, and seconds after the start at which each job of the picture comes.
+STORY = ((30, 0.0), (20, 0.0), (12, 0.05), (4, 0.2), (25, 0.25), (4, 0.45), (8, 0.5))
+
+
+def latencies(results: Sequence[Result], path: Path, title: str) -> None:
+    """How many jobs were done by when, one line per policy, one panel per number of steps."""
+    figure, panels = plt.subplots(1, len(MIX), figsize=SIZE_INCHES, sharey=True)
+    for panel, (steps, _) in zip(panels, MIX, strict=True):
+        for policy, colour in zip(POLICIES, COLOURS, strict=False):
+            values = sorted(v for r in results if r.policy == policy for v in r.latencies[steps])
+            shares = [(index + 1) / len(values) for index in range(len(values))]
+            panel.step(values, shares, color=colour, label=policy, where="post")
+        panel.set_xscale("log")
+        panel.set_title(f"{steps} steps")
+        panel.set_xlabel("seconds from arrival to end")
+        panel.grid(alpha=0.3)
+    panels[0].set_ylabel("share of jobs done")
+    panels[0].legend(loc="upper left")
+    _save(figure, path, title)
+
+
+def rows(pipeline: Any, path: Path, *, threads: int) -> None:
+    """Time to the right, rows upwards, a colour for each job: who is in which forward."""
+    spans: list[tuple[float, float, list[tuple[int, int]]]] = []
+    run, jobs = forward.run, {}
+
+    def watched(calls: Any, *, to_rows: int = 0) -> Any:
+        started = time.perf_counter()
+        outputs = run(calls, to_rows=to_rows)
+        inside = [(_job(call, jobs), call.rows) for call in calls]
+        spans.append((started, time.perf_counter(), inside))
+        return outputs
+
+    with running("shortest", threads) as engine:
+        forward.run = watched
+        try:
+            _tell(engine, pipeline)
+        finally:
+            forward.run = run
+    figure, panel = plt.subplots(figsize=SIZE_INCHES)
+    start = spans[0][0]
+    for began, ended, inside in spans:
+        bottom = 0
+        for job, height in sorted(inside):
+            colour = COLOURS[job % len(COLOURS)]
+            panel.bar(
+                began - start, height, ended - began, bottom, align="edge", color=colour, lw=0
+            )
+            bottom += height
+    for job, (steps, _) in enumerate(STORY):
+        label = f"job {job + 1}, {steps} steps"
+        panel.bar(0, 0, color=COLOURS[job % len(COLOURS)], label=label)
+    panel.set_xlabel("seconds")
+    panel.set_ylabel("rows of a forward (two a picture)")
+    panel.legend(loc="upper right", fontsize="small")
+    _save(figure, path, "Jobs join and leave at any step")
+
+
+def _tell(engine: Any, pipeline: Any) -> None:
+    started = time.perf_counter()
+    tickets = []
+    for index, (steps, at) in enumerate(STORY):
+        time.sleep(max(0.0, started + at - time.perf_counter()))
+        load = Load(steps=steps, latent_side=16, seed=index)
+        order = Order(pipeline=pipeline, arguments=load.arguments(pipeline), steps=steps, rows=2)
+        tickets.append(engine.submit(order))
+    for ticket in tickets:
+        ticket.future.result(TIMEOUT_S)
+
+
+def _job(call: Any, known: dict[bytes, int]) -> int:
+    """Jobs are told apart by their words, which stay the same from step to step."""
+    words = call.arguments["encoder_hidden_states"][-1].numpy().tobytes()
+    return known.setdefault(words, len(known))
+
+
+def _save(figure: Any, path: Path, title: str) -> None:
+    figure.suptitle(title)
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=DPI)
+    plt.close(figure)
