@@ -10,6 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from jobs.status import ErrorCode
 
+#: Of a request to `POST /generate`: "1" asks for the device without other jobs, after an attempt
+#: that had too little memory beside them.
+ALONE_HEADER = "x-darkroom-alone"
+
 
 class _Event(BaseModel):
     model_config = ConfigDict(frozen=True)

@@ -47,7 +47,9 @@ class Painted:
     timings: dict[str, float]
 
 
-def order_of(job: Job, model: LoadedModel, given: Sources, report: Report) -> Order:
+def order_of(
+    job: Job, model: LoadedModel, given: Sources, report: Report, *, alone: bool = False
+) -> Order:
     """The order that paints `job`; `InvalidInput` if it cannot be painted at all."""
     wanted = job.input
     return Order(
@@ -58,18 +60,19 @@ def order_of(job: Job, model: LoadedModel, given: Sources, report: Report) -> Or
         priority=PRIORITIES[job.priority],
         deadline=_monotonic(job.deadline),
         deterministic=job.deterministic,
+        alone=alone,
         listener=_Reporter(report),
     )
 
 
-def painted(job: Job, model: LoadedModel, made: Made) -> Painted:
+def painted(job: Job, model: LoadedModel, made: Made, *, alone: bool = False) -> Painted:
     """The pictures that came out; `NotFinite` if they are none."""
     pixels = made.output.images
     if not np.isfinite(pixels).all():
         raise NotFinite("the model computed values that are not numbers")
     levels = (pixels * 255).round().astype(np.uint8)
     warnings = model.warnings(job.input.prompt)
-    if made.was_exclusive:
+    if made.was_exclusive and not alone:
         warnings += ("the engine cannot share this call's steps with others: it ran alone",)
     images = tuple(Image.fromarray(picture) for picture in levels)
     return Painted(images=images, warnings=warnings, timings=made.timings)

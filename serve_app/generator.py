@@ -42,8 +42,10 @@ class Generator:
         self._engine = Engine(EngineSettings(policy=settings.policy, torch_threads=threads))
         self._replica: str = serve.get_replica_context().replica_id.unique_id
 
-    async def generate(self, body: str) -> AsyncGenerator[dict[str, Any], None]:
-        """The events of the job in `body`, as they happen.
+    async def generate(
+        self, body: str, *, alone: bool = False
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """The events of the job in `body`, as they happen; `alone` shares the device with nobody.
 
         Closing the iterator cancels the job, which ends with the step that it is in. There is
         no `canceled` event then, because nobody is left to read it.
@@ -53,7 +55,7 @@ class Generator:
         log.info("accepted")
         yield Accepted(replica=self._replica).model_dump(mode="json")
         try:
-            async with aclosing(self._events(job)) as events:
+            async with aclosing(self._events(job, alone=alone)) as events:
                 async for event in events:
                     if isinstance(event, Progress) and event.stage == "encode":
                         log.info("started")
@@ -72,11 +74,11 @@ class Generator:
             log.error("failed", code=event.code, cause=type(error).__name__)
             yield event.model_dump(mode="json")
 
-    async def _events(self, job: Job) -> AsyncGenerator[Event, None]:
+    async def _events(self, job: Job, *, alone: bool) -> AsyncGenerator[Event, None]:
         model = self._models[job.model]
         # Before the turn: a bad picture is told at once, and the device never waits for one.
         given = await asyncio.to_thread(media.sources, job.input, model.spec.limits)
-        ordered = self._made(job, model, given)
+        ordered = self._made(job, model, given, alone=alone)
         painted = None
         async with aclosing(ordered) as making:
             async for event in making:
@@ -105,7 +107,9 @@ class Generator:
             timings=painted.timings | {"image_s": image_s},
         )
 
-    async def _made(self, job: Job, model: Any, given: Any) -> AsyncGenerator[Any, None]:
+    async def _made(
+        self, job: Job, model: Any, given: Any, *, alone: bool
+    ) -> AsyncGenerator[Any, None]:
         """Progress while the engine has the job, then what it painted."""
         loop = asyncio.get_running_loop()
         told: asyncio.Queue[Progress | None] = asyncio.Queue()
@@ -113,7 +117,8 @@ class Generator:
         def tell(progress: Progress | None) -> None:
             loop.call_soon_threadsafe(told.put_nowait, progress)
 
-        ticket = self._engine.submit(self._generation.order_of(job, model, given, tell))
+        order = self._generation.order_of(job, model, given, tell, alone=alone)
+        ticket = self._engine.submit(order)
         ticket.future.add_done_callback(lambda _: tell(None))
         try:
             while (progress := await told.get()) is not None:

@@ -17,7 +17,7 @@ from jobs.catalogue import Catalogue
 from jobs.errors import Fault, InvalidJob, NewerSchema, UnknownRuntime
 from jobs.job import Job
 from jobs.logs import configure_logs, job_log
-from jobs.stream import Capacity
+from jobs.stream import ALONE_HEADER, Capacity
 from serve_app.capacity import Controller
 from serve_app.errors import Unavailable
 from serve_app.problem import invalid, problem
@@ -77,7 +77,8 @@ class Ingress:
             # A newer release of this app will take it, and is probably being rolled out.
             return _later(str(error))
         self._in_flight += 1
-        events = self._generate.remote(job.encode().decode())
+        alone = request.headers.get(ALONE_HEADER) == "1"
+        events = self._generate.remote(job.encode().decode(), alone=alone)
         try:
             # Before the headers: what is known by then has a status of its own.
             first = await self._first(events)

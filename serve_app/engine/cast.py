@@ -48,7 +48,7 @@ PROCESSORS = ("image_processor", "mask_processor", "control_image_processor")
 
 def can_share(order: Order) -> bool:
     """Whether the order's forwards can be shared with others'."""
-    if type(order.pipeline).__name__ not in SHARING:
+    if order.alone or type(order.pipeline).__name__ not in SHARING:
         return False
     if any(order.arguments.get(name) is not None for name in CHANGING):
         return False

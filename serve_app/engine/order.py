@@ -43,6 +43,8 @@ class Order:
     deadline: float | None = None
     #: Every forward of it has the same number of rows: the same bits in any company.
     deterministic: bool = False
+    #: Nothing else is on the device meanwhile: for what had too little memory in company.
+    alone: bool = False
     #: Told of each stage as it begins and of each step as it ends.
     listener: Listener | None = None
 

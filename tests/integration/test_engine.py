@@ -260,6 +260,27 @@ def test_what_the_engine_does_not_know_runs_alone_and_says_so(engine: Engine) ->
     assert difference(last, truths[2]) <= 1e-4
 
 
+def test_a_call_that_asks_for_it_has_the_device_alone(engine: Engine) -> None:
+    """Whoever was there before ends first; nobody takes a step while it runs."""
+    before, after, seen = Watching(), Watching(), []
+
+    def own(stage: str, step: Step | None) -> None:
+        if step is not None:
+            seen.append((len(before.steps), len(after.steps)))
+
+    orders = (
+        call(1, steps=20, listener=before),
+        call(2, steps=5, alone=True, listener=own),
+        call(3, steps=50, listener=after),
+    )
+    made = [ended(ticket) for ticket in [engine.submit(each.ordered()) for each in orders]]
+
+    assert made[1].was_exclusive
+    assert len(seen) == 5
+    assert {done for done, _ in seen} == {20}
+    assert len({steps for _, steps in seen}) == 1
+
+
 def test_an_exclusive_call_stops_between_its_steps(engine: Engine) -> None:
     """Its attention processors are put back."""
     before = dict(pipeline("sd").unet.attn_processors)
