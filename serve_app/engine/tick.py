@@ -65,6 +65,8 @@ class Tick:
             first = min(calls, key=lambda call: (call.forwards == 0, call.arrived))
             assert isinstance(first.waiting, Forward)
             return first.waiting.key
+        if len(groups) == 1:
+            return self._turns.next(list(groups))
         now = time.monotonic()
         ranks = {
             key: min(call.candidate(now, 0.0).rank for call in group)
