@@ -10,14 +10,16 @@ import structlog
 
 from bridge.consumer import Consumer
 from bridge.credit import Credit
+from bridge.egress import Egress
 from bridge.heartbeat import Heartbeat
 from bridge.process import Processor
 from bridge.serve_client import ServeClient
 from bridge.settings import BridgeSettings
+from bridge.sources import Sources
 from jobs.environment import BadSetting
 from jobs.errors import InvalidCatalogue
 from jobs.logs import configure_logs
-from records.aws import S3Store, SnsTopic, SqsQueue
+from records.aws import S3Reader, S3Store, SnsTopic, SqsQueue
 from records.connect import connect
 from records.dynamo import DynamoTable
 
@@ -32,7 +34,7 @@ async def consume(settings: BridgeSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    sqs = connect("sqs")
+    sqs, s3 = connect("sqs"), connect("s3")
     queue = SqsQueue(connect("sqs", long_poll=True), settings.queue_url)
     parked = SqsQueue(sqs, settings.parked_queue_url) if settings.parked_queue_url else None
     heartbeat = Heartbeat(
@@ -50,8 +52,14 @@ async def consume(settings: BridgeSettings) -> None:
                 runtime=settings.runtime,
                 catalogue=settings.catalogue,
                 serve=serve,
+                sources=Sources(
+                    Egress(http=settings.http_inputs),
+                    S3Reader(s3),
+                    bucket=settings.bucket,
+                    buckets=settings.input_buckets,
+                ),
                 table=DynamoTable(connect("dynamodb"), settings.table),
-                store=S3Store(connect("s3"), settings.bucket),
+                store=S3Store(s3, settings.bucket),
                 notices=SnsTopic(connect("sns"), settings.notices_topic_arn),
                 lease_s=settings.lease_s,
                 attempt_timeout_s=settings.attempt_timeout_s,

@@ -11,6 +11,7 @@ import structlog
 
 from bridge.errors import JobRefused, Overloaded, ServeUnavailable
 from bridge.serve_client import ServeClient
+from bridge.sources import Sources
 from bridge.threads import in_thread
 from jobs.job import Job
 from jobs.keys import attempt_suffix, output_key
@@ -55,6 +56,7 @@ class Generation:
         held: Lease,
         *,
         serve: ServeClient,
+        sources: Sources,
         table: Table,
         store: ObjectStore,
         lease_s: float,
@@ -65,6 +67,7 @@ class Generation:
         self.placed = False
         self._job = job
         self._serve = serve
+        self._sources = sources
         self._table = table
         self._store = store
         self._lease_s = lease_s
@@ -94,9 +97,11 @@ class Generation:
             await asyncio.gather(ticking, following, return_exceptions=True)
 
     async def _follow(self) -> Generated:
+        # Here and not before the ticks: what it waits for must not cost the lease.
+        job = await self._sources.inlined(self._job)
         while True:
             try:
-                async with self._serve.generate(self._job) as events:
+                async with self._serve.generate(job) as events:
                     self.placed = True
                     async with asyncio.timeout(self._attempt_timeout_s):
                         return await self._consume(events)

@@ -13,6 +13,7 @@ from bridge.envelope import Opened, job_of, open_delivery
 from bridge.errors import BridgeError, JobRefused, ServeUnavailable
 from bridge.generation import CancelRequested, Generated, Generation, refused
 from bridge.serve_client import ServeClient
+from bridge.sources import Sources
 from bridge.threads import in_thread
 from bridge.verdict import Done, Release, Verdict, verdict_for
 from jobs.catalogue import Catalogue
@@ -73,6 +74,7 @@ class Processor:
     runtime: str
     catalogue: Catalogue
     serve: ServeClient
+    sources: Sources
     table: Table
     store: ObjectStore
     notices: Topic
@@ -171,6 +173,7 @@ class Processor:
             job,
             held,
             serve=self.serve,
+            sources=self.sources,
             table=self.table,
             store=self.store,
             lease_s=self.lease_s,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from jobs.catalogue import Catalogue
-from jobs.environment import BadSetting, number, read_catalogue, required
+from jobs.environment import BadSetting, number, read_catalogue, required, switch
 
 #: SQS's own bounds.
 _MAX_LONG_POLL_S = 20
@@ -26,6 +26,10 @@ class BridgeSettings:
     table: str
     bucket: str
     notices_topic_arn: str
+    #: Buckets from which any job may take pictures.
+    input_buckets: frozenset[str]
+    #: Whether pictures may come over plain HTTP. Clients of the guidance send such URLs.
+    http_inputs: bool
     #: The queue's visibility timeout as we extend it.
     visibility_s: int
     heartbeat_s: float
@@ -65,6 +69,8 @@ class BridgeSettings:
             table=required(environ, "DARKROOM_JOB_TABLE"),
             bucket=required(environ, "DARKROOM_BUCKET"),
             notices_topic_arn=required(environ, "DARKROOM_NOTICES_TOPIC_ARN"),
+            input_buckets=frozenset(environ.get("DARKROOM_INPUT_BUCKETS", "").split()),
+            http_inputs=switch(environ, "DARKROOM_HTTP_INPUTS"),
             visibility_s=visibility_s,
             heartbeat_s=heartbeat_s,
             # Six ticks of five seconds: a pause of the process costs no lease.

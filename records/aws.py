@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from records.errors import translated
+from records.errors import MISSING, NOT_OURS, ObjectTooLarge, translated
 from records.queue import Delivery
 from records.topic import MAX_ATTRIBUTES
 
@@ -104,7 +104,7 @@ class S3Store:
             self._client.put_object(Bucket=self._bucket, Key=key, Body=data, ContentType=media_type)
 
     def get(self, key: str) -> bytes:
-        with translated("S3 GetObject", may_miss=True):
+        with translated("S3 GetObject", missing=MISSING):
             return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
 
     def delete(self, key: str) -> None:
@@ -116,6 +116,22 @@ class S3Store:
             return self._client.generate_presigned_url(
                 "get_object", Params={"Bucket": self._bucket, "Key": key}, ExpiresIn=expires_s
             )
+
+
+class S3Reader:
+    """Objects of any bucket, as far as our role may read them."""
+
+    def __init__(self, client: "S3Client") -> None:
+        self._client = client
+
+    def read(self, bucket: str, key: str, *, most_bytes: int) -> bytes:
+        with translated("S3 GetObject", missing=NOT_OURS):
+            body = self._client.get_object(Bucket=bucket, Key=key)["Body"]
+            with body:
+                data: bytes = body.read(most_bytes + 1)
+        if len(data) > most_bytes:
+            raise ObjectTooLarge(f"{key} has more than {most_bytes} bytes")
+        return data
 
 
 class SnsTopic:

@@ -9,7 +9,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 
 from records.dynamo import decode_cursor, encode_cursor
-from records.errors import ConditionFailed, ObjectMissing
+from records.errors import ConditionFailed, ObjectMissing, ObjectTooLarge
 from records.queue import Delivery
 from records.table import Change, Item, Page, index_keys
 from records.topic import MAX_ATTRIBUTES
@@ -190,6 +190,21 @@ class MemoryStore:
 
     def presign(self, key: str, *, expires_s: int) -> str:
         return f"memory://{self._bucket}/{key}?expires={expires_s}"
+
+
+class MemoryReader:
+    """Buckets in memory."""
+
+    def __init__(self, *stores: MemoryStore) -> None:
+        self._stores = {store.bucket: store for store in stores}
+
+    def read(self, bucket: str, key: str, *, most_bytes: int) -> bytes:
+        if bucket not in self._stores:
+            raise ObjectMissing(f"{bucket}: no such bucket")
+        data = self._stores[bucket].get(key)
+        if len(data) > most_bytes:
+            raise ObjectTooLarge(f"{key} has more than {most_bytes} bytes")
+        return data
 
 
 @dataclass

@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from bridge import generation as generation_module
+from bridge.egress import Egress
 from bridge.process import InHand, Processor
 from bridge.scripted import ScriptedServe, Step, success
+from bridge.scripted_web import ScriptedWeb
 from bridge.serve_client import ServeClient
+from bridge.sources import Sources
 from bridge.verdict import Verdict
 from jobs.catalogue import Catalogue
 from jobs.job import Job
@@ -18,7 +21,7 @@ from jobs.message import Message
 from records.accept import accept
 from records.clock import now_ms
 from records.errors import Unavailable
-from records.memory import MemoryQueue, MemoryStore, MemoryTable, MemoryTopic
+from records.memory import MemoryQueue, MemoryReader, MemoryStore, MemoryTable, MemoryTopic
 from records.queue import Delivery
 from records.record import Record, job_key
 
@@ -32,6 +35,7 @@ class Bench:
     table: MemoryTable = field(default_factory=MemoryTable)
     store: MemoryStore = field(default_factory=MemoryStore)
     notices: MemoryTopic = field(default_factory=MemoryTopic)
+    web: ScriptedWeb = field(default_factory=lambda: ScriptedWeb({}))
 
     def accept(self, job: Job) -> None:
         accept(self.table, self.store, job, fingerprint="f", republish_at=now_ms() + 10**9)
@@ -60,6 +64,11 @@ class Bench:
                 runtime="demo",
                 catalogue=self.catalogue,
                 serve=serve,
+                sources=Sources(
+                    Egress(resolver=self.web.resolver, connector=self.web.connector),
+                    MemoryReader(self.store),
+                    bucket=self.store.bucket,
+                ),
                 table=self.table,
                 store=self.store,
                 notices=self.notices,

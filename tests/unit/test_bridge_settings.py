@@ -41,8 +41,22 @@ def test_a_heartbeat_that_is_too_slow_names_both_variables():
         BridgeSettings.from_env(slow)
 
 
+def test_buckets_and_plain_http_are_closed_unless_said():
+    """What a client may make the bridge read is named, never guessed."""
+    settings = BridgeSettings.from_env(GOOD)
+    assert (settings.input_buckets, settings.http_inputs) == (frozenset(), False)
+    more = {"DARKROOM_INPUT_BUCKETS": "in other-in", "DARKROOM_HTTP_INPUTS": "1"}
+    settings = BridgeSettings.from_env({**GOOD, **more})
+    assert (settings.input_buckets, settings.http_inputs) == ({"in", "other-in"}, True)
+
+
 @pytest.mark.parametrize(
-    ("name", "value"), [("DARKROOM_RUNTIME", "nosuch"), ("DARKROOM_GRACE_S", "soon")]
+    ("name", "value"),
+    [
+        ("DARKROOM_RUNTIME", "nosuch"),
+        ("DARKROOM_GRACE_S", "soon"),
+        ("DARKROOM_HTTP_INPUTS", "yes"),
+    ],
 )
 def test_a_value_that_cannot_be_is_named(name, value):
     """Never swallowed, never guessed."""
