@@ -8,68 +8,46 @@ from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
+from bridge.adapters import Adapters
 from bridge.consumer import Consumer
 from bridge.credit import Credit
 from bridge.egress import Egress
+from bridge.endings import Endings
 from bridge.heartbeat import Heartbeat
 from bridge.process import Processor
 from bridge.serve_client import ServeClient
 from bridge.settings import BridgeSettings
 from bridge.sources import Sources
+from bridge.taker import Taker
 from jobs.environment import BadSetting
 from jobs.errors import InvalidCatalogue
 from jobs.logs import configure_logs
-from records.aws import S3Reader, S3Store, SnsTopic, SqsQueue
-from records.connect import connect
-from records.dynamo import DynamoTable
 
 #: Threads for calls to AWS; `records.connect` keeps as many connections.
 _THREADS = 32
 
 
-async def consume(settings: BridgeSettings) -> None:
+async def consume(settings: BridgeSettings, on: Adapters) -> None:
     """Run a bridge until SIGTERM or SIGINT."""
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(_THREADS))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    sqs, s3 = connect("sqs"), connect("s3")
-    queue = SqsQueue(connect("sqs", long_poll=True), settings.queue_url)
-    parked = SqsQueue(sqs, settings.parked_queue_url) if settings.parked_queue_url else None
     heartbeat = Heartbeat(
-        SqsQueue(sqs, settings.queue_url),
-        visibility_s=settings.visibility_s,
-        interval_s=settings.heartbeat_s,
+        on.beats, visibility_s=settings.visibility_s, interval_s=settings.heartbeat_s
     )
     heartbeat.start()
     try:
         async with ServeClient(
             settings.serve_url, start_timeout_s=settings.start_timeout_s
         ) as serve:
-            processor = Processor(
-                bridge=settings.name,
-                runtime=settings.runtime,
-                catalogue=settings.catalogue,
-                serve=serve,
-                sources=Sources(
-                    Egress(http=settings.http_inputs),
-                    S3Reader(s3),
-                    bucket=settings.bucket,
-                    buckets=settings.input_buckets,
-                ),
-                table=DynamoTable(connect("dynamodb"), settings.table),
-                store=S3Store(s3, settings.bucket),
-                notices=SnsTopic(connect("sns"), settings.notices_topic_arn),
-                lease_s=settings.lease_s,
-                attempt_timeout_s=settings.attempt_timeout_s,
-            )
             consumer = Consumer(
-                queue,
-                processor,
+                on.queue,
+                _processor(settings, on, serve),
                 credit=Credit(serve.capacity),
                 heartbeat=heartbeat,
-                parked=parked,
+                parked=on.parked,
                 long_poll_s=settings.long_poll_s,
                 max_in_hand=settings.max_in_hand,
             )
@@ -80,6 +58,30 @@ async def consume(settings: BridgeSettings) -> None:
         heartbeat.stop()
 
 
+def _processor(settings: BridgeSettings, on: Adapters, serve: ServeClient) -> Processor:
+    return Processor(
+        taker=Taker(
+            owner=settings.name,
+            runtime=settings.runtime,
+            catalogue=settings.catalogue,
+            table=on.table,
+            store=on.store,
+            lease_s=settings.lease_s,
+            retention_s=settings.retention_s,
+        ),
+        endings=Endings(table=on.table, store=on.store, notices=on.notices),
+        serve=serve,
+        sources=Sources(
+            Egress(http=settings.http_inputs),
+            on.objects,
+            bucket=settings.bucket,
+            buckets=settings.input_buckets,
+        ),
+        patience_s=settings.start_timeout_s,
+        attempt_timeout_s=settings.attempt_timeout_s,
+    )
+
+
 def main() -> int:
     """The process's exit status."""
     configure_logs(os.environ, process="bridge")
@@ -88,7 +90,7 @@ def main() -> int:
     except (BadSetting, InvalidCatalogue) as error:
         sys.stderr.write(f"bridge: {error}\n")
         return 2
-    asyncio.run(consume(settings))
+    asyncio.run(consume(settings, Adapters.on_aws(settings)))
     return 0
 
 

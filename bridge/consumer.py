@@ -7,9 +7,11 @@ import structlog
 
 from bridge.credit import Credit
 from bridge.heartbeat import Heartbeat
-from bridge.process import InHand, Processor
-from bridge.verdict import Done, Leave, Park, Release, Verdict
+from bridge.in_hand import InHand
+from bridge.process import Processor
+from bridge.verdict import Done, Leave, Park, Reject, Release, Verdict
 from records.errors import RecordsError
+from records.parked import park
 from records.queue import Delivery, Queue
 
 #: Seconds between two looks at Serve while there is no room.
@@ -30,7 +32,7 @@ class Consumer:
         *,
         credit: Credit,
         heartbeat: Heartbeat,
-        parked: Queue | None,
+        parked: Queue,
         long_poll_s: int,
         max_in_hand: int,
     ) -> None:
@@ -103,7 +105,7 @@ class Consumer:
         log = structlog.get_logger().bind(message_id=delivery.message_id)
         try:
             match verdict:
-                case Done():
+                case Done() | Reject():
                     self._queue.delete(delivery)
                 case Release():
                     delay_s = round(verdict.delay_of(delivery.receive_count))
@@ -112,9 +114,9 @@ class Consumer:
                     log.info("message released", delay_s=delay_s, reason=verdict.reason)
                 case Park():
                     log.error("message parked", reason=verdict.reason)
-                    if self._parked is not None:
-                        self._parked.send(delivery.body)
-                        self._queue.delete(delivery)
+                    # In this order: killed in between, it is parked twice rather than lost.
+                    park(self._parked, delivery.body, reason=verdict.reason)
+                    self._queue.delete(delivery)
                 case Leave():
                     log.warning("lease lost")
         except RecordsError as error:

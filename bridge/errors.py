@@ -3,6 +3,7 @@
 BridgeError
 ├── Overloaded        Serve has no room now (429): wait here, keep the message
 ├── ServeUnavailable  nothing can run the job now (503, no connection, a stream that broke off)
+├── OutOfMemory       the job did not fit onto the device beside others: once more alone
 ├── JobRefused        the job itself is at fault: another attempt would end the same
 ├── BadPicture        what should be a picture is none that we take
 ├── EgressRefused     a client's URL may not be called, or its server refuses
@@ -26,6 +27,10 @@ class Overloaded(BridgeError):
 
 class ServeUnavailable(BridgeError):
     """Nothing can run the job now; give the message back and try later."""
+
+
+class OutOfMemory(BridgeError):
+    """The job did not fit onto the device beside others; try it once more alone."""
 
 
 class JobRefused(BridgeError):

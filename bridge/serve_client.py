@@ -14,6 +14,9 @@ from jobs.stream import EVENT, LAST_EVENTS, Capacity, Event
 
 #: Seconds to wait when a 429 does not say how long.
 _RETRY_AFTER_S = 1.0
+#: Says that a job is to have the device to itself. A Serve that runs one job at a time on
+#: the device need not look at it.
+ALONE_HEADER = "x-darkroom-alone"
 #: What the API knows and Serve does not is being rolled out.
 _NOT_YET = frozenset({"unknown_model", "unknown_runtime"})
 
@@ -47,8 +50,12 @@ class ServeClient:
             return Capacity.model_validate_json(answer.content)
 
     @asynccontextmanager
-    async def generate(self, job: Job) -> AsyncIterator[AsyncIterator[Event]]:
+    async def generate(
+        self, job: Job, *, alone: bool = False
+    ) -> AsyncIterator[AsyncIterator[Event]]:
         """The events of `job`. Leaving the block closes the stream, which cancels the job.
+
+        `alone` asks for a device without other jobs, after one that had too little memory.
 
         Raises `Overloaded`, `ServeUnavailable` or `JobRefused` at once. Iterating raises
         `ServeUnavailable` if the stream ends without its last event.
@@ -56,6 +63,8 @@ class ServeClient:
         headers = {"content-type": "application/json"}
         if job.trace:
             headers["traceparent"] = job.trace
+        if alone:
+            headers[ALONE_HEADER] = "1"
         with _translated():
             async with self._http.stream(
                 "POST", "/generate", content=job.encode(), headers=headers

@@ -7,6 +7,7 @@ from typing import Self
 
 from jobs.catalogue import Catalogue
 from jobs.environment import BadSetting, number, read_catalogue, required, switch
+from records.queue import RETENTION_S
 
 #: SQS's own bounds.
 _MAX_LONG_POLL_S = 20
@@ -20,8 +21,8 @@ class BridgeSettings:
     runtime: str
     catalogue: Catalogue
     queue_url: str
-    #: Where undecodable messages go; without one they stay until the queue's receive limit.
-    parked_queue_url: str | None
+    #: Where messages go that nobody can read.
+    parked_queue_url: str
     serve_url: str
     table: str
     bucket: str
@@ -30,6 +31,8 @@ class BridgeSettings:
     input_buckets: frozenset[str]
     #: Whether pictures may come over plain HTTP. Clients of the guidance send such URLs.
     http_inputs: bool
+    #: How long the queue keeps a message.
+    retention_s: float
     #: The queue's visibility timeout as we extend it.
     visibility_s: int
     heartbeat_s: float
@@ -64,13 +67,14 @@ class BridgeSettings:
             runtime=runtime,
             catalogue=catalogue,
             queue_url=required(environ, "DARKROOM_QUEUE_URL"),
-            parked_queue_url=environ.get("DARKROOM_PARKED_QUEUE_URL") or None,
+            parked_queue_url=required(environ, "DARKROOM_PARKED_QUEUE_URL"),
             serve_url=required(environ, "DARKROOM_SERVE_URL"),
             table=required(environ, "DARKROOM_JOB_TABLE"),
             bucket=required(environ, "DARKROOM_BUCKET"),
             notices_topic_arn=required(environ, "DARKROOM_NOTICES_TOPIC_ARN"),
             input_buckets=frozenset(environ.get("DARKROOM_INPUT_BUCKETS", "").split()),
             http_inputs=switch(environ, "DARKROOM_HTTP_INPUTS"),
+            retention_s=number(environ, "DARKROOM_QUEUE_RETENTION_S", RETENTION_S, least=60),
             visibility_s=visibility_s,
             heartbeat_s=heartbeat_s,
             # Six ticks of five seconds: a pause of the process costs no lease.

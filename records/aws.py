@@ -1,7 +1,7 @@
 """Queue, bucket and topic on AWS. The boto3 clients are given, never made here."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from records.errors import MISSING, NOT_OURS, ObjectTooLarge, translated
 from records.queue import Delivery
@@ -20,9 +20,11 @@ class SqsQueue:
         self._client = client
         self._url = url
 
-    def send(self, body: str) -> None:
+    def send(self, body: str, notes: Mapping[str, str] | None = None) -> None:
         with translated("SQS SendMessage"):
-            self._client.send_message(QueueUrl=self._url, MessageBody=body)
+            self._client.send_message(
+                QueueUrl=self._url, MessageBody=body, MessageAttributes=_attributes(notes or {})
+            )
 
     def receive(self, *, limit: int, wait_s: int) -> Sequence[Delivery]:
         with translated("SQS ReceiveMessage"):
@@ -31,6 +33,7 @@ class SqsQueue:
                 MaxNumberOfMessages=min(limit, 10),
                 WaitTimeSeconds=wait_s,
                 MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
+                MessageAttributeNames=["All"],
             )
         return [
             Delivery(
@@ -39,6 +42,10 @@ class SqsQueue:
                 body=message["Body"],
                 receive_count=int(message["Attributes"]["ApproximateReceiveCount"]),
                 sent_ms=int(message["Attributes"]["SentTimestamp"]),
+                notes={
+                    name: value.get("StringValue", "")
+                    for name, value in message.get("MessageAttributes", {}).items()
+                },
             )
             for message in answer.get("Messages", [])
         ]
@@ -146,10 +153,10 @@ class SnsTopic:
             raise ValueError(f"{len(attributes)} attributes, SNS keeps {MAX_ATTRIBUTES}")
         with translated("SNS Publish"):
             self._client.publish(
-                TopicArn=self._arn,
-                Message=body,
-                MessageAttributes={
-                    name: {"DataType": "String", "StringValue": value}
-                    for name, value in attributes.items()
-                },
+                TopicArn=self._arn, Message=body, MessageAttributes=_attributes(attributes)
             )
+
+
+def _attributes(values: Mapping[str, str]) -> dict[str, Any]:
+    """Message attributes as SNS and SQS take them."""
+    return {name: {"DataType": "String", "StringValue": value} for name, value in values.items()}

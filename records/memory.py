@@ -89,6 +89,7 @@ class _Waiting:
     message_id: str
     body: str
     sent_ms: int
+    notes: Mapping[str, str]
     visible_at: float
     receive_count: int = 0
     receipt: str | None = None
@@ -105,12 +106,11 @@ class MemoryQueue:
         self._messages: list[_Waiting] = []
         self._arrival = threading.Condition()
 
-    def send(self, body: str) -> None:
+    def send(self, body: str, notes: Mapping[str, str] | None = None) -> None:
         with self._arrival:
-            now = self._clock()
-            self._messages.append(
-                _Waiting(str(uuid.uuid4()), body, int(time.time() * 1000), visible_at=now)
-            )
+            now, now_ms = self._clock(), int(time.time() * 1000)
+            message = _Waiting(str(uuid.uuid4()), body, now_ms, dict(notes or {}), visible_at=now)
+            self._messages.append(message)
             self._arrival.notify_all()
 
     def receive(self, *, limit: int, wait_s: int) -> Sequence[Delivery]:
@@ -155,6 +155,7 @@ class MemoryQueue:
             body=message.body,
             receive_count=message.receive_count,
             sent_ms=message.sent_ms,
+            notes=message.notes,
         )
 
     def _show_in(self, delivery: Delivery, seconds: float) -> bool:
@@ -225,7 +226,7 @@ class MemoryTopic:
         self.published.append((body, dict(attributes)))
         for queue, policy in self.subscriptions:
             if all(attributes.get(name) in values for name, values in policy.items()):
-                queue.send(body)
+                queue.send(body, attributes)
 
     def bodies(self) -> list[dict[str, object]]:
         """What was published, decoded."""

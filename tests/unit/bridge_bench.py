@@ -9,11 +9,14 @@ import pytest
 
 from bridge import generation as generation_module
 from bridge.egress import Egress
-from bridge.process import InHand, Processor
+from bridge.endings import Endings
+from bridge.in_hand import InHand
+from bridge.process import Processor
 from bridge.scripted import ScriptedServe, Step, success
 from bridge.scripted_web import ScriptedWeb
 from bridge.serve_client import ServeClient
 from bridge.sources import Sources
+from bridge.taker import Taker
 from bridge.verdict import Verdict
 from jobs.catalogue import Catalogue
 from jobs.job import Job
@@ -35,6 +38,7 @@ class Bench:
     table: MemoryTable = field(default_factory=MemoryTable)
     store: MemoryStore = field(default_factory=MemoryStore)
     notices: MemoryTopic = field(default_factory=MemoryTopic)
+    patience_s: float = 5
     web: ScriptedWeb = field(default_factory=lambda: ScriptedWeb({}))
 
     def accept(self, job: Job) -> None:
@@ -60,19 +64,23 @@ class Bench:
             "http://serve/demo", start_timeout_s=5, transport=self.serve
         ) as serve:
             processor = Processor(
-                bridge="b",
-                runtime="demo",
-                catalogue=self.catalogue,
+                taker=Taker(
+                    owner="b",
+                    runtime="demo",
+                    catalogue=self.catalogue,
+                    table=self.table,
+                    store=self.store,
+                    lease_s=30,
+                    retention_s=1000,
+                ),
+                endings=Endings(table=self.table, store=self.store, notices=self.notices),
                 serve=serve,
                 sources=Sources(
                     Egress(resolver=self.web.resolver, connector=self.web.connector),
                     MemoryReader(self.store),
                     bucket=self.store.bucket,
                 ),
-                table=self.table,
-                store=self.store,
-                notices=self.notices,
-                lease_s=30,
+                patience_s=self.patience_s,
                 attempt_timeout_s=60,
             )
             task = asyncio.create_task(processor.process(self.deliver(body), InHand()))

@@ -10,7 +10,7 @@ from bridge.consumer import Consumer
 from bridge.credit import Credit
 from bridge.errors import ServeUnavailable
 from bridge.heartbeat import Heartbeat
-from bridge.process import InHand
+from bridge.in_hand import InHand
 from bridge.verdict import Done, Leave, Park, Release, Verdict
 from jobs.stream import Capacity
 from records.errors import Unavailable

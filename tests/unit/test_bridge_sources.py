@@ -15,7 +15,7 @@ from bridge.errors import JobRefused
 from bridge.picture import cleaned
 from bridge.scripted_web import ScriptedWeb, answer
 from bridge.sources import Sources
-from bridge.verdict import Done, Release
+from bridge.verdict import Done, Reject, Release
 from jobs.inputs import Task
 from jobs.samples import sample_png, sample_request
 from jobs.status import ErrorCode, Status
@@ -237,7 +237,7 @@ class TestInTheBridge:
         at, job = bench(), job_with("https://nobody.example.org/a.png")
         at.accept(job)
 
-        assert at.process(message(job)) == Done()
+        assert isinstance(at.process(message(job)), Reject)
         record = at.record(job.uid)
         assert (record.status, record.attempt) == (Status.FAILED, 0)
         assert record.outcome.error.code is ErrorCode.INVALID_INPUT
