@@ -44,10 +44,10 @@ class Endings:
         outcome = self._documented(job, held, outcome)
         self.end(job, held, outcome, uploaded_ms=generated.uploaded_ms, stages=generated.stages)
 
-    def fail(self, job: Job, held: Lease, code: ErrorCode, message: str) -> None:
+    def fail(self, job: Job, held: Lease, code: ErrorCode, message: str) -> Record:
         """The job is at fault, or has used up its attempts."""
         outcome = Outcome(status=Status.FAILED, error=Failure(code=code, message=message))
-        self.end(job, held, self._documented(job, held, outcome))
+        return self.end(job, held, self._documented(job, held, outcome))
 
     def end(
         self,
@@ -57,8 +57,8 @@ class Endings:
         *,
         uploaded_ms: int | None = None,
         stages: Mapping[str, int] | None = None,
-    ) -> None:
-        """Write the terminal state, then announce it."""
+    ) -> Record:
+        """Write the terminal state, then announce it; the record as it is then."""
         done = finish(
             self.table,
             job.uid,
@@ -71,15 +71,16 @@ class Endings:
         )
         if done.won:
             log_transition(done.record.status.value, job, attempt=held.attempt)
-        self.announce(done.record)
+        return self.announce(done.record)
 
-    def announce(self, record: Record) -> None:
+    def announce(self, record: Record) -> Record:
         """Announce a job that has ended, unless that was done."""
         if record.notified_at is not None or record.deleted_at is not None:
-            return
+            return record
         bucket = self.store.bucket
-        announce(self.table, self.notices, record, bucket=bucket, now_ms=now_ms())
+        record = announce(self.table, self.notices, record, bucket=bucket, now_ms=now_ms())
         log_transition("announced", record, attempt=record.attempt)
+        return record
 
     def uploaded(self, job: Job, held: Lease) -> Outcome | None:
         """What an owner before us had uploaded, whole, and died before it was recorded."""

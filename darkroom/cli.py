@@ -15,6 +15,7 @@ import typer
 
 from client.errors import ClientError
 from darkroom.demo import Demo, run_demo
+from darkroom.dlq_commands import dlq_app
 from darkroom.doctor import examine
 from darkroom.download import download
 from darkroom.errors import DarkroomError, JobFailed
@@ -38,6 +39,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(jobs_app, name="jobs", help="Look at jobs, cancel and delete them.")
+
+app.add_typer(dlq_app, name="dlq", help="Messages put aside: look, send again, throw away.")
 
 DEFAULT_PROMPT = "a large yellow star on a blue background"
 

@@ -150,6 +150,7 @@ class Stack:
         ui = self._start_ui() if self.options.ui else None
         for runtime in catalogue.runtimes:
             self.start_bridge(runtime, 1)
+            self._start_dead_letters(runtime)
         self._spawn("sweeper", "bridge.sweeper", "--every", "5")
         api.wait_until(lambda: _answers(f"{self.api_url}/healthz"), timeout_s=_START_S)
         serve.wait_until(lambda: serve.ready_line() is not None, timeout_s=_START_S)
@@ -158,7 +159,7 @@ class Stack:
 
     def stop(self) -> None:
         """Stop everything, those first that others need least; bridges drain."""
-        order = [n for n in self.processes if n.startswith("bridge")]
+        order = [n for n in self.processes if n.startswith(("bridge", "dead-letters"))]
         order += [n for n in ("ui", "sweeper", "api", "serve", "aws") if n in self.processes]
         for name in order:
             self.stop_part(name)
@@ -182,6 +183,19 @@ class Stack:
             # Short, so that a bridge stops soon; the emulator asks no price for a call.
             DARKROOM_LONG_POLL_S="2",
             **{"DARKROOM_GRACE_S": str(_BRIDGE_GRACE_S), **environ},
+        )
+
+    def _start_dead_letters(self, runtime: str) -> StackProcess:
+        queues = self.cloud.queues[runtime]
+        return self._spawn(
+            f"dead-letters-{runtime}",
+            "bridge.dead_letters",
+            "--every",
+            "30",
+            DARKROOM_RUNTIME=runtime,
+            DARKROOM_QUEUE_URL=queues.jobs,
+            DARKROOM_DEAD_LETTERS_QUEUE_URL=queues.dead_letters,
+            DARKROOM_PARKED_QUEUE_URL=queues.parked,
         )
 
     def connect(self, service: str) -> Any:
@@ -212,6 +226,15 @@ class Stack:
             "api_key": self.api_key,
             "ray_token": self.ray_token,
             "logs": str(self.home),
+        }
+
+    def operation(self) -> dict[str, object]:
+        """What whoever looks after the stack needs of its AWS, for the state file only."""
+        names = ("AWS_", "DARKROOM_JOB_TABLE", "DARKROOM_BUCKET", "DARKROOM_JOBS_TOPIC_ARN")
+        environ = self.environ()
+        return {
+            "operator": {name: environ[name] for name in environ if name.startswith(names)},
+            "parked": {name: queues.parked for name, queues in self.cloud.queues.items()},
         }
 
     def _start_aws(self) -> None:

@@ -40,7 +40,7 @@ def run_up(fixed: Fixed, *, as_json: bool) -> None:
             signal.signal(number, lambda *_: stop.set())
         closing.callback(people.print, "draining ...")
         closing.callback(remove_state)
-        write_state(stack.description())
+        write_state(stack.description() | stack.operation())
         _print_addresses(stack, as_json=as_json)
         _watch(stack, stop)
 

@@ -30,6 +30,7 @@ def notice_of(record: Record, *, bucket: str) -> Notice:
             "model": record.model,
             "task": (record.input or {}).get("task"),
             "attempts": record.attempt,
+            "retry_of": record.retry_of,
             "metadata": dict(record.metadata),
             "outputs": [output.model_dump(exclude={"url"}) for output in outcome.outputs],
             "error": outcome.error.model_dump(mode="json") if outcome.error else None,

@@ -46,6 +46,8 @@ class Record:
     context: Any
     trace: str | None
     deadline: int | None
+    #: The job that this one takes the place of.
+    retry_of: str | None
     fingerprint: str
     #: The job as JSON, or the SHA-256 of the object under `request_key(uid)`.
     body: str | None
@@ -96,6 +98,7 @@ class Record:
             context=json.loads(item["context"]) if "context" in item else None,
             trace=item.get("trace"),
             deadline=number("deadline"),
+            retry_of=item.get("retry_of"),
             fingerprint=item["fingerprint"],
             body=item.get("body"),
             body_sha256=item.get("body_sha256"),
@@ -168,6 +171,8 @@ def new_item(job: Job, body: bytes, *, fingerprint: str, republish_at: int) -> I
         item["context"] = json.dumps(job.context)
     if job.trace is not None:
         item["trace"] = job.trace
+    if job.retry_of is not None:
+        item["retry_of"] = job.retry_of
     if len(body) <= MAX_BODY_BYTES:
         item["body"] = body.decode()
     else:

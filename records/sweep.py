@@ -3,16 +3,17 @@
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from jobs.errors import JobsError
 from jobs.outcome import Outcome
-from jobs.status import LEASED, Status
+from jobs.status import LEASED, ErrorCode, Status
 from records.announce import announce
-from records.errors import ConditionFailed, LeaseLost, RecordsError
+from records.errors import ConditionFailed, RecordsError
 from records.finish import finish
+from records.lease import Lease, lease
 from records.publish import publish
 from records.record import FLAG, Record, job_key, load_job
 from records.store import ObjectStore
@@ -23,6 +24,9 @@ from records.topic import Topic
 UNPUBLISHED_MS = 10_000
 #: A bridge announces right after it records; after so long it has died on the way.
 UNANNOUNCED_MS = 60_000
+#: Longer than ending a job takes, and soon enough after a death of ours.
+_LEASE_MS = 30_000
+_LOST = Outcome.failed(ErrorCode.DEAD_LETTERED, "its queue lost its message, twice")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +36,7 @@ class Sweep:
     published: int = 0
     republished: int = 0
     announced: int = 0
+    #: Past their deadline, or lost by their queue twice.
     expired: int = 0
 
 
@@ -43,6 +48,8 @@ class Sweeper:
     store: ObjectStore
     jobs: Topic
     notices: Topic
+    #: How long the queues keep a message.
+    retention_ms: int
 
     def sweep(self, *, now_ms: int) -> Sweep:
         """Mend everything that is due at `now_ms`."""
@@ -68,13 +75,21 @@ class Sweeper:
         for record in self._records("due", below=now_ms + 1):
             with _for_itself(record):
                 if record.deadline is not None and record.deadline <= now_ms:
-                    expired += self._expire(record, now_ms)
+                    expired += self._end(record, Outcome.expired(), now_ms)
                 elif _waits(record, now_ms) and record.republished_at is None:
                     job = load_job(record, self.store)
                     publish(self.table, self.store, self.jobs, job, now_ms=now_ms, again=True)
                     republished += 1
+                    record = replace(record, republished_at=now_ms)  # noqa: PLW2901
+                elif self._lost(record, now_ms):
+                    expired += self._end(record, _LOST, now_ms)
                 self._reschedule(record, now_ms)
         return republished, expired
+
+    def _lost(self, record: Record, now_ms: int) -> bool:
+        """Whether no queue can have a message of this job any more."""
+        again = record.republished_at
+        return _waits(record, now_ms) and again is not None and again + self.retention_ms <= now_ms
 
     def _announce(self, now_ms: int) -> int:
         count = 0
@@ -85,19 +100,15 @@ class Sweeper:
                     count += 1
         return count
 
-    def _expire(self, record: Record, now_ms: int) -> int:
-        """End a job that still waits; one that has an owner is left to it."""
-        try:
-            done = finish(
-                self.table,
-                record.uid,
-                Outcome.expired(),
-                by=None,
-                nonce=uuid.uuid4().hex,
-                now_ms=now_ms,
-            )
-        except LeaseLost:
+    def _end(self, record: Record, outcome: Outcome, now_ms: int) -> int:
+        """End a job that waits, also one whose owner died; one that has an owner is left to it."""
+        owner = f"sweeper/{uuid.uuid4().hex[:8]}"
+        until_ms = now_ms + _LEASE_MS
+        held = lease(self.table, record.uid, owner=owner, now_ms=now_ms, until_ms=until_ms)
+        if not isinstance(held, Lease):
             return 0
+        nonce = uuid.uuid4().hex
+        done = finish(self.table, record.uid, outcome, by=held, nonce=nonce, now_ms=now_ms)
         if done.won:
             self._tell(done.record, now_ms)
         return int(done.won)
@@ -114,6 +125,8 @@ class Sweeper:
         moments = []
         if record.deadline is not None and record.deadline > now_ms:
             moments.append(record.deadline)
+        if record.republished_at is not None:
+            moments.append(max(record.republished_at + self.retention_ms, now_ms + 1))
         if record.status in LEASED:
             moments.append(max(record.lease_until, now_ms) + UNANNOUNCED_MS)
         if moments:

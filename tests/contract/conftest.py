@@ -34,6 +34,8 @@ from records.topic import Topic
 
 #: The year 2100: no emulator takes a record of then for one past its time to live.
 NOW = 4_102_444_800_000
+#: How long the queues of a world keep a message.
+RETENTION_MS = 1000_000
 _NUMBERS = itertools.count(1)
 
 
@@ -125,7 +127,13 @@ class World:
 
     def sweeper(self) -> Sweeper:
         """The sweeper of this world."""
-        return Sweeper(table=self.table, store=self.store, jobs=self.jobs, notices=self.notices)
+        return Sweeper(
+            table=self.table,
+            store=self.store,
+            jobs=self.jobs,
+            notices=self.notices,
+            retention_ms=RETENTION_MS,
+        )
 
     def receive(self, queue: Queue, count: int = 1) -> list[str]:
         """The bodies of `count` messages, which are then gone from the queue."""

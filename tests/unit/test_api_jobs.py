@@ -249,7 +249,11 @@ class DownTopic(MemoryTopic):
 def sweep(backend):
     """A sweep two minutes from now."""
     sweeper = Sweeper(
-        table=backend.table, store=backend.store, jobs=backend.jobs, notices=backend.notices
+        table=backend.table,
+        store=backend.store,
+        jobs=backend.jobs,
+        notices=backend.notices,
+        retention_ms=1000_000,
     )
     return sweeper.sweep(now_ms=backend.now_ms() + 120_000)
 

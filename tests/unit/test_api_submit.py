@@ -200,7 +200,11 @@ def test_a_job_that_cannot_be_published_is_accepted_and_published_later(backend,
     assert "published" not in {k for k, v in answer.json()["times"].items() if v is not None}
     assert queue.depth() == (0, 0)
     sweeper = Sweeper(
-        table=backend.table, store=backend.store, jobs=backend.jobs, notices=backend.notices
+        table=backend.table,
+        store=backend.store,
+        jobs=backend.jobs,
+        notices=backend.notices,
+        retention_ms=1000_000,
     )
     assert sweeper.sweep(now_ms=backend.now_ms() + 60_000) == Sweep(published=1)
     [delivery] = queue.receive(limit=10, wait_s=0)
