@@ -11,7 +11,7 @@ import structlog
 from bridge import timer
 from jobs.environment import BadSetting, number, required
 from jobs.logs import configure_logs
-from records.aws import S3Store, SnsTopic
+from records.aws import S3Store, SnsTopic, SqsQueue
 from records.clock import now_ms
 from records.connect import connect
 from records.dynamo import DynamoTable
@@ -50,6 +50,7 @@ def _sweeper() -> Sweeper:
         store=S3Store(connect("s3"), required(os.environ, "DARKROOM_BUCKET")),
         jobs=SnsTopic(sns, required(os.environ, "DARKROOM_JOBS_TOPIC_ARN")),
         notices=SnsTopic(sns, required(os.environ, "DARKROOM_NOTICES_TOPIC_ARN")),
+        webhooks=SqsQueue(connect("sqs"), required(os.environ, "DARKROOM_WEBHOOKS_QUEUE_URL")),
         retention_ms=int(retention_s * 1000),
     )
 

@@ -113,7 +113,7 @@ def erase(table: Table, store: ObjectStore, record: Record, *, now_ms: int) -> R
             "deleted_at": now_ms,
             "metadata": {},
         },
-        remove=["input", "body", "body_sha256", "context"],
+        remove=["input", "body", "body_sha256", "context", "callback", "due", "due_at"],
     )
     return Record.from_item(table.update(job_key(record.uid), change))
 

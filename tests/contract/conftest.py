@@ -51,6 +51,7 @@ class World:
     #: The job queue of each runtime, and a subscriber's queue of notices.
     queues: dict[str, Queue]
     inbox: Queue
+    webhooks: Queue
     now: int = NOW
     owners: itertools.count = field(default_factory=lambda: itertools.count(1))
 
@@ -132,6 +133,7 @@ class World:
             store=self.store,
             jobs=self.jobs,
             notices=self.notices,
+            webhooks=self.webhooks,
             retention_ms=RETENTION_MS,
         )
 
@@ -266,15 +268,16 @@ def _world(request, catalogue):
 
 def _world_in_memory(catalogue):
     queues = {runtime: MemoryQueue() for runtime in catalogue.runtimes}
-    inbox = MemoryQueue()
+    inbox, webhooks = MemoryQueue(), MemoryQueue()
     return World(
         backend="fakes",
         table=MemoryTable(),
         store=MemoryStore(),
         jobs=MemoryTopic([(queue, {"runtime": [name]}) for name, queue in queues.items()]),
-        notices=MemoryTopic([(inbox, {})]),
+        notices=MemoryTopic([(inbox, {}), (webhooks, {"webhook": ["yes"]})]),
         queues=queues,
         inbox=inbox,
+        webhooks=webhooks,
     )
 
 
@@ -291,4 +294,5 @@ def _world_on_aws(backend, catalogue, client):
         notices=SnsTopic(sns, cloud.notices_topic_arn),
         queues={name: SqsQueue(sqs, queues.jobs) for name, queues in cloud.queues.items()},
         inbox=SqsQueue(sqs, cloud.notice_queues["client"]),
+        webhooks=SqsQueue(sqs, cloud.webhooks_queue),
     )
