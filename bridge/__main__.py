@@ -31,11 +31,19 @@ async def consume(settings: BridgeSettings, on: Adapters) -> None:
     """Run a bridge until SIGTERM or SIGINT."""
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(_THREADS))
-    stop = asyncio.Event()
+    stop, hurry = asyncio.Event(), asyncio.Event()
+
+    def told() -> None:
+        # The second time nothing is waited for.
+        (hurry if stop.is_set() else stop).set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, told)
     heartbeat = Heartbeat(
-        on.beats, visibility_s=settings.visibility_s, interval_s=settings.heartbeat_s
+        on.beats,
+        visibility_s=settings.visibility_s,
+        interval_s=settings.heartbeat_s,
+        most_s=settings.hold_s,
     )
     heartbeat.start()
     try:
@@ -52,7 +60,7 @@ async def consume(settings: BridgeSettings, on: Adapters) -> None:
                 max_in_hand=settings.max_in_hand,
             )
             structlog.get_logger().info("consuming", runtime=settings.runtime)
-            await consumer.run(stop, grace_s=settings.grace_s)
+            await consumer.run(stop, grace_s=settings.grace_s, hurry=hurry)
     finally:
         # Last of all: until here every message in hand needed its beats.
         heartbeat.stop()

@@ -5,12 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from bridge.heartbeat import SQS_MOST_S
 from jobs.catalogue import Catalogue
 from jobs.environment import BadSetting, number, read_catalogue, required, switch
 from records.queue import RETENTION_S
 
 #: SQS's own bounds.
 _MAX_LONG_POLL_S = 20
+#: Seconds for fetching pictures before an attempt, and for uploads and records after it.
+_AROUND_S = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +50,11 @@ class BridgeSettings:
     grace_s: float
     max_in_hand: int
 
+    @property
+    def hold_s(self) -> float:
+        """How long a message may be in hand: room, a start, an attempt, and what goes around."""
+        return 2 * self.start_timeout_s + self.attempt_timeout_s + _AROUND_S
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
         """Read and check all of them; `BadSetting` names the variable."""
@@ -62,7 +70,7 @@ class BridgeSettings:
                 f"DARKROOM_HEARTBEAT_S ({heartbeat_s:g}) must be below a third of "
                 f"DARKROOM_VISIBILITY_S ({visibility_s})"
             )
-        return cls(
+        settings = cls(
             name=environ.get("HOSTNAME") or f"bridge-{os.getpid()}",
             runtime=runtime,
             catalogue=catalogue,
@@ -88,3 +96,9 @@ class BridgeSettings:
             # Far above what one runtime's replicas admit; memory for the images is the limit.
             max_in_hand=int(number(environ, "DARKROOM_MAX_IN_HAND", 64, least=1)),
         )
+        if settings.hold_s + visibility_s > SQS_MOST_S:
+            raise BadSetting(
+                "DARKROOM_START_TIMEOUT_S and DARKROOM_ATTEMPT_TIMEOUT_S: a message would be in "
+                f"hand for {settings.hold_s:g} s; SQS hides none for more than {SQS_MOST_S}"
+            )
+        return settings

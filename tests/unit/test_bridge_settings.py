@@ -46,6 +46,13 @@ def test_buckets_and_plain_http_are_closed_unless_said():
     assert (settings.input_buckets, settings.http_inputs) == ({"in", "other-in"}, True)
 
 
+def test_times_that_sqs_would_not_allow_name_their_variables():
+    """It hides no message for more than twelve hours."""
+    long = {**GOOD, "DARKROOM_START_TIMEOUT_S": "3600", "DARKROOM_ATTEMPT_TIMEOUT_S": "36000"}
+    with pytest.raises(BadSetting, match=r"START_TIMEOUT_S.*ATTEMPT_TIMEOUT_S.*43200"):
+        BridgeSettings.from_env(long)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
