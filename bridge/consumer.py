@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 
@@ -19,6 +19,9 @@ from records.queue import Delivery, Queue
 
 #: Seconds between two looks at Serve while there is no room.
 _NO_ROOM_S = 0.5
+#: Seconds of a poll while something is in hand. Told to stop, we release that; a poll of ours
+#: that is still open would take it, and nobody would read it for the visibility timeout.
+_BUSY_POLL_S = 1
 #: Seconds to wait before the queue is asked again after it did not answer.
 _QUEUE_DOWN_S = 2.0
 #: SQS's longest visibility timeout.
@@ -74,7 +77,8 @@ class Consumer:
                 {stopping, *self._in_hand}, timeout=_NO_ROOM_S, return_when=asyncio.FIRST_COMPLETED
             )
             return
-        poll = abandonable(self._queue.receive, limit=room, wait_s=self._long_poll_s)
+        wait_s = min(self._long_poll_s, _BUSY_POLL_S) if self._in_hand else self._long_poll_s
+        poll = abandonable(self._queue.receive, limit=room, wait_s=wait_s)
         self._poll = asyncio.create_task(poll)
         await asyncio.wait({stopping, self._poll}, return_when=asyncio.FIRST_COMPLETED)
         if not self._poll.done():
@@ -89,7 +93,7 @@ class Consumer:
         self._in_hand[task] = in_hand
         task.add_done_callback(self._in_hand.pop)
 
-    async def _polled(self, stopping: asyncio.Task[Literal[True]]) -> Sequence[Delivery]:
+    async def _polled(self, stopping: asyncio.Future[Any]) -> Sequence[Delivery]:
         """What the poll has brought; nothing if the queue did not answer, after a pause."""
         assert self._poll is not None
         poll, self._poll = self._poll, None
@@ -145,6 +149,10 @@ class Consumer:
             if self._poll and self._poll.done():
                 await self._give_back(await self._polled(hurried))
         hurried.cancel()
+        if self._in_hand and self._poll:
+            await asyncio.wait({self._poll}, timeout=2 * _BUSY_POLL_S)
+            if self._poll.done():
+                await self._give_back(await self._polled(self._poll))
         left = set(self._in_hand)
         for task in left:
             task.cancel()
