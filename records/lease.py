@@ -35,6 +35,10 @@ class Lease:
             Require("status", "in", {each.value for each in status}),
         ]
 
+    def is_of(self, record: Record) -> bool:
+        """Whether the job is still ours, as the record says."""
+        return (record.lease_owner, record.attempt) == (self.owner, self.attempt)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Busy:
