@@ -17,7 +17,7 @@ from jobs.schema import parameters
 from jobs.status import Status
 from jobs.uid import new_uid
 from jobs.view import JobPage, JobView, ModelPage, ModelView, Problem
-from records.accept import accept, find
+from records.accept import accept, find, republish_moment
 from records.announce import announce
 from records.errors import Unavailable
 from records.finish import cancel, erase
@@ -25,8 +25,6 @@ from records.publish import publish
 from records.record import Record, load_job
 from records.table import Page
 
-#: A job's message is published again when so much of its queue's retention has passed.
-_REPUBLISH_AT = 0.8
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 #: Seconds until it is worth looking again at a job that has not ended.
 _RETRY_AFTER_S = 1
@@ -80,13 +78,12 @@ def submit(
         trace=trace if _TRACEPARENT.fullmatch(trace) else None,
         now=backend.clock(),
     )
-    retention_ms = backend.queue_retention_s * 1000
     acceptance = accept(
         backend.table,
         backend.store,
         job,
         fingerprint=wanted.fingerprint(),
-        republish_at=backend.now_ms() + int(_REPUBLISH_AT * retention_ms),
+        republish_at=republish_moment(backend.now_ms(), retention_s=backend.queue_retention_s),
     )
     record = acceptance.record
     if acceptance.created:

@@ -7,9 +7,7 @@ from typing import Self
 from jobs.catalogue import Catalogue
 from jobs.environment import number, read_catalogue, required
 from records.keys import KeyRing
-
-#: Four days, SQS's own default; Terraform sets the queues to the same.
-_RETENTION_S = 4 * 24 * 3600
+from records.queue import RETENTION_S
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +36,7 @@ class ApiSettings:
             keys=KeyRing.from_json(environ.get("DARKROOM_API_KEYS", "")),
             catalogue=read_catalogue(environ),
             queue_retention_s=int(
-                number(environ, "DARKROOM_QUEUE_RETENTION_S", _RETENTION_S, least=60)
+                number(environ, "DARKROOM_QUEUE_RETENTION_S", RETENTION_S, least=60)
             ),
             url_expires_s=int(number(environ, "DARKROOM_URL_EXPIRES_S", 3600, least=1)),
         )

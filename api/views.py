@@ -22,6 +22,7 @@ def job_view(record: Record, backend: Backend) -> JobView:
         input=dict(record.input) if record.input is not None else None,
         metadata=dict(record.metadata),
         deadline=_moment(record.deadline),
+        retry_of=record.retry_of,
         attempts=record.attempt,
         progress=ProgressView(stage=record.stage, step=record.step, total=record.total),
         outputs=tuple(_with_url(output, backend) for output in outcome.outputs) if outcome else (),

@@ -8,68 +8,86 @@ from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
+from bridge.adapters import Adapters
 from bridge.consumer import Consumer
 from bridge.credit import Credit
+from bridge.egress import Egress
+from bridge.endings import Endings
 from bridge.heartbeat import Heartbeat
 from bridge.process import Processor
 from bridge.serve_client import ServeClient
 from bridge.settings import BridgeSettings
+from bridge.sources import Sources
+from bridge.taker import Taker
 from jobs.environment import BadSetting
 from jobs.errors import InvalidCatalogue
 from jobs.logs import configure_logs
-from records.aws import S3Store, SnsTopic, SqsQueue
-from records.connect import connect
-from records.dynamo import DynamoTable
 
 #: Threads for calls to AWS; `records.connect` keeps as many connections.
 _THREADS = 32
 
 
-async def consume(settings: BridgeSettings) -> None:
+async def consume(settings: BridgeSettings, on: Adapters) -> None:
     """Run a bridge until SIGTERM or SIGINT."""
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(_THREADS))
-    stop = asyncio.Event()
+    stop, hurry = asyncio.Event(), asyncio.Event()
+
+    def told() -> None:
+        # The second time nothing is waited for.
+        (hurry if stop.is_set() else stop).set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    sqs = connect("sqs")
-    queue = SqsQueue(connect("sqs", long_poll=True), settings.queue_url)
-    parked = SqsQueue(sqs, settings.parked_queue_url) if settings.parked_queue_url else None
+        loop.add_signal_handler(number, told)
     heartbeat = Heartbeat(
-        SqsQueue(sqs, settings.queue_url),
+        on.beats,
         visibility_s=settings.visibility_s,
         interval_s=settings.heartbeat_s,
+        most_s=settings.hold_s,
     )
     heartbeat.start()
     try:
         async with ServeClient(
             settings.serve_url, start_timeout_s=settings.start_timeout_s
         ) as serve:
-            processor = Processor(
-                bridge=settings.name,
-                runtime=settings.runtime,
-                catalogue=settings.catalogue,
-                serve=serve,
-                table=DynamoTable(connect("dynamodb"), settings.table),
-                store=S3Store(connect("s3"), settings.bucket),
-                notices=SnsTopic(connect("sns"), settings.notices_topic_arn),
-                lease_s=settings.lease_s,
-                attempt_timeout_s=settings.attempt_timeout_s,
-            )
             consumer = Consumer(
-                queue,
-                processor,
+                on.queue,
+                _processor(settings, on, serve),
                 credit=Credit(serve.capacity),
                 heartbeat=heartbeat,
-                parked=parked,
+                parked=on.parked,
                 long_poll_s=settings.long_poll_s,
                 max_in_hand=settings.max_in_hand,
             )
             structlog.get_logger().info("consuming", runtime=settings.runtime)
-            await consumer.run(stop, grace_s=settings.grace_s)
+            await consumer.run(stop, grace_s=settings.grace_s, hurry=hurry)
     finally:
         # Last of all: until here every message in hand needed its beats.
         heartbeat.stop()
+
+
+def _processor(settings: BridgeSettings, on: Adapters, serve: ServeClient) -> Processor:
+    return Processor(
+        taker=Taker(
+            owner=settings.name,
+            runtime=settings.runtime,
+            catalogue=settings.catalogue,
+            table=on.table,
+            store=on.store,
+            lease_s=settings.lease_s,
+            retention_s=settings.retention_s,
+        ),
+        endings=Endings(table=on.table, store=on.store, notices=on.notices),
+        serve=serve,
+        sources=Sources(
+            Egress(http=settings.http_inputs),
+            on.objects,
+            bucket=settings.bucket,
+            buckets=settings.input_buckets,
+        ),
+        patience_s=settings.start_timeout_s,
+        attempt_timeout_s=settings.attempt_timeout_s,
+    )
 
 
 def main() -> int:
@@ -80,7 +98,7 @@ def main() -> int:
     except (BadSetting, InvalidCatalogue) as error:
         sys.stderr.write(f"bridge: {error}\n")
         return 2
-    asyncio.run(consume(settings))
+    asyncio.run(consume(settings, Adapters.on_aws(settings)))
     return 0
 
 

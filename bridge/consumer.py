@@ -2,18 +2,26 @@
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import structlog
 
 from bridge.credit import Credit
 from bridge.heartbeat import Heartbeat
-from bridge.process import InHand, Processor
-from bridge.verdict import Done, Leave, Park, Release, Verdict
+from bridge.in_hand import InHand
+from bridge.process import Processor
+from bridge.threads import abandonable
+from bridge.verdict import Done, Leave, Park, Reject, Release, Verdict
 from records.errors import RecordsError
+from records.parked import park
 from records.queue import Delivery, Queue
 
 #: Seconds between two looks at Serve while there is no room.
 _NO_ROOM_S = 0.5
+#: Seconds of a poll while something is in hand. Told to stop, we release that; a poll of ours
+#: that is still open would take it, and nobody would read it for the visibility timeout.
+_BUSY_POLL_S = 1
 #: Seconds to wait before the queue is asked again after it did not answer.
 _QUEUE_DOWN_S = 2.0
 #: SQS's longest visibility timeout.
@@ -30,7 +38,7 @@ class Consumer:
         *,
         credit: Credit,
         heartbeat: Heartbeat,
-        parked: Queue | None,
+        parked: Queue,
         long_poll_s: int,
         max_in_hand: int,
     ) -> None:
@@ -42,26 +50,25 @@ class Consumer:
         self._long_poll_s = long_poll_s
         self._max_in_hand = max_in_hand
         self._in_hand: dict[asyncio.Task[None], InHand] = {}
+        #: The question to the queue that is under way.
+        self._poll: asyncio.Task[Sequence[Delivery]] | None = None
 
-    async def run(self, stop: asyncio.Event, *, grace_s: float) -> None:
-        """Consume until `stop` is set; then finish what fits into `grace_s`, release the rest."""
-        loop = asyncio.get_running_loop()
+    async def run(
+        self, stop: asyncio.Event, *, grace_s: float, hurry: asyncio.Event | None = None
+    ) -> None:
+        """Consume until `stop` is set; then finish what fits into `grace_s`, release the rest.
 
-        async def told() -> float:
-            await stop.wait()
-            return loop.time()
-
-        stopping = asyncio.create_task(told())
+        With `hurry` set nothing is waited for any more.
+        """
+        stopping = asyncio.create_task(stop.wait())
         try:
             while not stop.is_set():
                 await self._round(stopping)
-            # A long poll that was under way has already used up some of it.
-            grace_s -= loop.time() - await stopping
         finally:
             stopping.cancel()
-        await self._drain(max(0.0, grace_s))
+        await self._drain(grace_s, hurry or asyncio.Event())
 
-    async def _round(self, stopping: asyncio.Task[float]) -> None:
+    async def _round(self, stopping: asyncio.Task[Literal[True]]) -> None:
         waiting = sum(each.waiting for each in self._in_hand.values())
         room = await self._credit.room(waiting=waiting, in_hand=len(self._in_hand))
         room = min(room, self._max_in_hand - len(self._in_hand))
@@ -70,25 +77,32 @@ class Consumer:
                 {stopping, *self._in_hand}, timeout=_NO_ROOM_S, return_when=asyncio.FIRST_COMPLETED
             )
             return
+        wait_s = min(self._long_poll_s, _BUSY_POLL_S) if self._in_hand else self._long_poll_s
+        poll = abandonable(self._queue.receive, limit=room, wait_s=wait_s)
+        self._poll = asyncio.create_task(poll)
+        await asyncio.wait({stopping, self._poll}, return_when=asyncio.FIRST_COMPLETED)
+        if not self._poll.done():
+            return  # told to stop: what it still brings is given back while the rest drains
+        for delivery in await self._polled(stopping):
+            self._begin(delivery)
+
+    def _begin(self, delivery: Delivery) -> None:
+        in_hand = InHand()
+        task = asyncio.create_task(self._handle(delivery, in_hand))
+        self._heartbeat.add(delivery, alive=lambda: not task.done())
+        self._in_hand[task] = in_hand
+        task.add_done_callback(self._in_hand.pop)
+
+    async def _polled(self, stopping: asyncio.Future[Any]) -> Sequence[Delivery]:
+        """What the poll has brought; nothing if the queue did not answer, after a pause."""
+        assert self._poll is not None
+        poll, self._poll = self._poll, None
         try:
-            deliveries = await asyncio.to_thread(
-                self._queue.receive, limit=room, wait_s=self._long_poll_s
-            )
+            return poll.result()
         except RecordsError as error:
             structlog.get_logger().warning("queue unavailable", reason=str(error))
             await asyncio.wait({stopping}, timeout=_QUEUE_DOWN_S)
-            return
-        for delivery in deliveries:
-            self._heartbeat.add(delivery)
-            if stopping.done():
-                # They came in answer to a question from before we were told to stop.
-                verdict = Release(delay_s=0, reason="stopping")
-                await asyncio.to_thread(self._carry_out, delivery, verdict)
-                continue
-            in_hand = InHand()
-            task = asyncio.create_task(self._handle(delivery, in_hand))
-            self._in_hand[task] = in_hand
-            task.add_done_callback(self._in_hand.pop)
+            return []
 
     async def _handle(self, delivery: Delivery, in_hand: InHand) -> None:
         verdict: Verdict = Release(delay_s=0, reason="stopping")
@@ -103,7 +117,7 @@ class Consumer:
         log = structlog.get_logger().bind(message_id=delivery.message_id)
         try:
             match verdict:
-                case Done():
+                case Done() | Reject():
                     self._queue.delete(delivery)
                 case Release():
                     delay_s = round(verdict.delay_of(delivery.receive_count))
@@ -112,20 +126,41 @@ class Consumer:
                     log.info("message released", delay_s=delay_s, reason=verdict.reason)
                 case Park():
                     log.error("message parked", reason=verdict.reason)
-                    if self._parked is not None:
-                        self._parked.send(delivery.body)
-                        self._queue.delete(delivery)
+                    # In this order: killed in between, it is parked twice rather than lost.
+                    park(self._parked, delivery.body, reason=verdict.reason)
+                    self._queue.delete(delivery)
                 case Leave():
                     log.warning("lease lost")
         except RecordsError as error:
             log.warning("verdict not carried out", reason=str(error))
 
-    async def _drain(self, grace_s: float) -> None:
+    async def _drain(self, grace_s: float, hurry: asyncio.Event) -> None:
         structlog.get_logger().info("draining", in_hand=len(self._in_hand))
-        if self._in_hand:
-            await asyncio.wait(set(self._in_hand), timeout=grace_s)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + grace_s
+        hurried = asyncio.create_task(hurry.wait())
+        while (self._in_hand or self._poll) and not hurry.is_set() and loop.time() < until:
+            polls = {self._poll} if self._poll else set()
+            await asyncio.wait(
+                {hurried, *self._in_hand, *polls},
+                timeout=until - loop.time(),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if self._poll and self._poll.done():
+                await self._give_back(await self._polled(hurried))
+        hurried.cancel()
+        if self._in_hand and self._poll:
+            await asyncio.wait({self._poll}, timeout=2 * _BUSY_POLL_S)
+            if self._poll.done():
+                await self._give_back(await self._polled(self._poll))
         left = set(self._in_hand)
         for task in left:
             task.cancel()
         if left:
             await asyncio.wait(left)
+
+    async def _give_back(self, deliveries: Sequence[Delivery]) -> None:
+        """They came in answer to a question from before we were told to stop."""
+        for delivery in deliveries:
+            verdict = Release(delay_s=0, reason="stopping")
+            await asyncio.to_thread(self._carry_out, delivery, verdict)

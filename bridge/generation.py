@@ -9,13 +9,15 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from bridge.errors import JobRefused, Overloaded, ServeUnavailable
+from bridge.errors import BridgeError, JobRefused, OutOfMemory, Overloaded, ServeUnavailable
 from bridge.serve_client import ServeClient
+from bridge.sources import Sources
 from bridge.threads import in_thread
 from jobs.job import Job
 from jobs.keys import attempt_suffix, output_key
 from jobs.logs import log_transition
 from jobs.outcome import ImageOutput
+from jobs.status import ErrorCode
 from jobs.stream import Accepted, Canceled, Error, Event, Image, Progress, Result
 from records.clock import now_ms
 from records.errors import Unavailable
@@ -35,12 +37,11 @@ class CancelRequested(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Generated:
-    """What a generation brought; `failure` instead of a result if the model failed."""
+    """What a generation brought."""
 
     outputs: tuple[ImageOutput, ...] = ()
     warnings: tuple[str, ...] = ()
     timings: dict[str, float] = field(default_factory=dict)
-    failure: Error | None = None
     uploaded_ms: int | None = None
     #: When each stage began, in milliseconds since the epoch.
     stages: Mapping[str, int] = field(default_factory=dict)
@@ -55,9 +56,11 @@ class Generation:
         held: Lease,
         *,
         serve: ServeClient,
+        sources: Sources,
         table: Table,
         store: ObjectStore,
         lease_s: float,
+        patience_s: float,
         attempt_timeout_s: float,
     ) -> None:
         self.held = held
@@ -65,9 +68,11 @@ class Generation:
         self.placed = False
         self._job = job
         self._serve = serve
+        self._sources = sources
         self._table = table
         self._store = store
         self._lease_s = lease_s
+        self._patience_s = patience_s
         self._attempt_timeout_s = attempt_timeout_s
         self._position = Position()
         self._recorded = self._position
@@ -77,8 +82,8 @@ class Generation:
     async def run(self) -> Generated:
         """Generate and upload.
 
-        Raises `CancelRequested`, `LeaseLost`, or one of `bridge.errors`; the stream is closed
-        then, which stops the job in Serve.
+        Raises `CancelRequested`, `LeaseLost`, or one of `bridge.errors`, also for what the model
+        says; the stream is closed then, which stops the job in Serve.
         """
         ticking = asyncio.create_task(self._keep_ticking())
         following = asyncio.create_task(self._follow())
@@ -94,15 +99,22 @@ class Generation:
             await asyncio.gather(ticking, following, return_exceptions=True)
 
     async def _follow(self) -> Generated:
+        # Here and not before the ticks: what it waits for must not cost the lease.
+        job = await self._sources.inlined(self._job)
+        waited_s = 0.0
         while True:
             try:
-                async with self._serve.generate(self._job) as events:
+                async with self._serve.generate(job, alone=self.held.alone) as events:
                     self.placed = True
                     async with asyncio.timeout(self._attempt_timeout_s):
                         return await self._consume(events)
             except Overloaded as full:
                 # Waiting here keeps our place; releasing would only make somebody else ask.
+                # Not for ever: what holds a message without end hides that nothing moves.
+                if waited_s >= self._patience_s:
+                    raise ServeUnavailable(f"no room in Serve for {waited_s:.0f} s") from full
                 await asyncio.sleep(full.retry_after_s)
+                waited_s += full.retry_after_s
             except TimeoutError as error:
                 raise ServeUnavailable(
                     f"the attempt took more than {self._attempt_timeout_s:g} s"
@@ -133,7 +145,7 @@ class Generation:
                     stages=self._position.stages or {},
                 )
             case Error():
-                return Generated(failure=event)
+                raise _failure(event)
             case Canceled():
                 # Nobody here has asked for it: the replica is on its way out.
                 raise ServeUnavailable("the replica gave the job up")
@@ -202,6 +214,10 @@ class Generation:
         return now_ms + int(self._lease_s * 1000)
 
 
-def refused(error: JobRefused) -> Generated:
-    """What a job comes to that Serve does not take."""
-    return Generated(failure=Error(code=error.code, message=str(error)))
+def _failure(event: Error) -> BridgeError:
+    """The error that a replica's last line stands for."""
+    if event.code is ErrorCode.OUT_OF_MEMORY:
+        return OutOfMemory(event.message or "out of memory")
+    if event.retryable:
+        return ServeUnavailable(f"the replica said {event.code}")
+    return JobRefused(event.code, event.message)

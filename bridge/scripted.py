@@ -30,12 +30,24 @@ class Hold:
     event: asyncio.Event = field(default_factory=asyncio.Event)
 
 
+@dataclass(frozen=True)
 class BreakOff:
-    """Close the connection in mid stream."""
+    """End the connection in mid stream, by this error of the transport."""
+
+    error: httpx.TransportError = field(
+        default_factory=lambda: httpx.RemoteProtocolError("peer closed connection")
+    )
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A line as it stands here, whatever it is."""
+
+    line: str
 
 
 ROOM_FOR_FOUR = Capacity(replicas_ready=1, replicas_wanted=1, admit_window=4, in_flight=0)
-Step = BaseModel | Refuse | Hold | BreakOff
+Step = BaseModel | Refuse | Hold | BreakOff | Raw
 
 
 @dataclass
@@ -47,6 +59,8 @@ class ScriptedServe(httpx.AsyncBaseTransport):
     capacity: Capacity | None = field(default_factory=lambda: ROOM_FOR_FOUR)
     #: The jobs that were posted, decoded.
     posted: list[dict[str, object]] = field(default_factory=list)
+    #: The headers that came with each of them.
+    headers: list[dict[str, str]] = field(default_factory=list)
     #: How many streams were closed before their script had ended.
     closed_early: int = 0
 
@@ -56,6 +70,7 @@ class ScriptedServe(httpx.AsyncBaseTransport):
             return self._capacity()
         script = self.scripts[min(len(self.posted), len(self.scripts) - 1)]
         self.posted.append(json.loads(await request.aread()))
+        self.headers.append(dict(request.headers))
         first = script[0] if script else None
         if isinstance(first, Refuse):
             headers = {"retry-after": first.retry_after} if first.retry_after else {}
@@ -82,7 +97,9 @@ class _Stream(httpx.AsyncByteStream):
                 await step.event.wait()
             elif isinstance(step, BreakOff):
                 self._ended = True
-                raise httpx.RemoteProtocolError("peer closed connection")
+                raise step.error
+            elif isinstance(step, Raw):
+                yield step.line.encode() + b"\n"
             elif isinstance(step, BaseModel):
                 yield step.model_dump_json().encode() + b"\n"
         self._ended = True

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from bridge.errors import JobRefused, Overloaded, ServeUnavailable
 from jobs.job import Job
 from jobs.status import ErrorCode
-from jobs.stream import EVENT, LAST_EVENTS, Capacity, Event
+from jobs.stream import ALONE_HEADER, EVENT, LAST_EVENTS, Capacity, Event
 
 #: Seconds to wait when a 429 does not say how long.
 _RETRY_AFTER_S = 1.0
@@ -47,8 +47,12 @@ class ServeClient:
             return Capacity.model_validate_json(answer.content)
 
     @asynccontextmanager
-    async def generate(self, job: Job) -> AsyncIterator[AsyncIterator[Event]]:
+    async def generate(
+        self, job: Job, *, alone: bool = False
+    ) -> AsyncIterator[AsyncIterator[Event]]:
         """The events of `job`. Leaving the block closes the stream, which cancels the job.
+
+        `alone` asks for a device without other jobs, after one that had too little memory.
 
         Raises `Overloaded`, `ServeUnavailable` or `JobRefused` at once. Iterating raises
         `ServeUnavailable` if the stream ends without its last event.
@@ -56,6 +60,8 @@ class ServeClient:
         headers = {"content-type": "application/json"}
         if job.trace:
             headers["traceparent"] = job.trace
+        if alone:
+            headers[ALONE_HEADER] = "1"
         with _translated():
             async with self._http.stream(
                 "POST", "/generate", content=job.encode(), headers=headers

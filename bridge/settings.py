@@ -5,11 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from bridge.heartbeat import SQS_MOST_S
 from jobs.catalogue import Catalogue
-from jobs.environment import BadSetting, number, read_catalogue, required
+from jobs.environment import BadSetting, number, read_catalogue, required, switch
+from records.queue import RETENTION_S
 
 #: SQS's own bounds.
 _MAX_LONG_POLL_S = 20
+#: Seconds for fetching pictures before an attempt, and for uploads and records after it.
+_AROUND_S = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,12 +24,18 @@ class BridgeSettings:
     runtime: str
     catalogue: Catalogue
     queue_url: str
-    #: Where undecodable messages go; without one they stay until the queue's receive limit.
-    parked_queue_url: str | None
+    #: Where messages go that nobody can read.
+    parked_queue_url: str
     serve_url: str
     table: str
     bucket: str
     notices_topic_arn: str
+    #: Buckets from which any job may take pictures.
+    input_buckets: frozenset[str]
+    #: Whether pictures may come over plain HTTP. Clients of the guidance send such URLs.
+    http_inputs: bool
+    #: How long the queue keeps a message.
+    retention_s: float
     #: The queue's visibility timeout as we extend it.
     visibility_s: int
     heartbeat_s: float
@@ -39,6 +49,11 @@ class BridgeSettings:
     #: What SIGTERM leaves for jobs in hand.
     grace_s: float
     max_in_hand: int
+
+    @property
+    def hold_s(self) -> float:
+        """How long a message may be in hand: room, a start, an attempt, and what goes around."""
+        return 2 * self.start_timeout_s + self.attempt_timeout_s + _AROUND_S
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -55,16 +70,19 @@ class BridgeSettings:
                 f"DARKROOM_HEARTBEAT_S ({heartbeat_s:g}) must be below a third of "
                 f"DARKROOM_VISIBILITY_S ({visibility_s})"
             )
-        return cls(
+        settings = cls(
             name=environ.get("HOSTNAME") or f"bridge-{os.getpid()}",
             runtime=runtime,
             catalogue=catalogue,
             queue_url=required(environ, "DARKROOM_QUEUE_URL"),
-            parked_queue_url=environ.get("DARKROOM_PARKED_QUEUE_URL") or None,
+            parked_queue_url=required(environ, "DARKROOM_PARKED_QUEUE_URL"),
             serve_url=required(environ, "DARKROOM_SERVE_URL"),
             table=required(environ, "DARKROOM_JOB_TABLE"),
             bucket=required(environ, "DARKROOM_BUCKET"),
             notices_topic_arn=required(environ, "DARKROOM_NOTICES_TOPIC_ARN"),
+            input_buckets=frozenset(environ.get("DARKROOM_INPUT_BUCKETS", "").split()),
+            http_inputs=switch(environ, "DARKROOM_HTTP_INPUTS"),
+            retention_s=number(environ, "DARKROOM_QUEUE_RETENTION_S", RETENTION_S, least=60),
             visibility_s=visibility_s,
             heartbeat_s=heartbeat_s,
             # Six ticks of five seconds: a pause of the process costs no lease.
@@ -78,3 +96,9 @@ class BridgeSettings:
             # Far above what one runtime's replicas admit; memory for the images is the limit.
             max_in_hand=int(number(environ, "DARKROOM_MAX_IN_HAND", 64, least=1)),
         )
+        if settings.hold_s + visibility_s > SQS_MOST_S:
+            raise BadSetting(
+                "DARKROOM_START_TIMEOUT_S and DARKROOM_ATTEMPT_TIMEOUT_S: a message would be in "
+                f"hand for {settings.hold_s:g} s; SQS hides none for more than {SQS_MOST_S}"
+            )
+        return settings

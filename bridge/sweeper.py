@@ -4,56 +4,55 @@
 """
 
 import os
-import signal
 import sys
-import threading
 
 import structlog
 
-from jobs.environment import BadSetting, required
+from bridge import timer
+from jobs.environment import BadSetting, number, required
 from jobs.logs import configure_logs
-from records.aws import S3Store, SnsTopic
+from records.aws import S3Store, SnsTopic, SqsQueue
 from records.clock import now_ms
 from records.connect import connect
 from records.dynamo import DynamoTable
 from records.errors import Unavailable
+from records.queue import RETENTION_S
 from records.sweep import Sweep, Sweeper
-
-
-def sweep_once(sweeper: Sweeper) -> bool:
-    """One sweep; whether it got through."""
-    try:
-        done = sweeper.sweep(now_ms=now_ms())
-    except Unavailable as error:
-        structlog.get_logger().warning("sweep broke off", reason=str(error))
-        return False
-    if done != Sweep():
-        structlog.get_logger().info("swept", **vars(done))
-    return True
 
 
 def main(arguments: list[str]) -> int:
     """The process's exit status."""
     configure_logs(os.environ, process="sweeper")
     try:
-        sns = connect("sns")
-        sweeper = Sweeper(
-            table=DynamoTable(connect("dynamodb"), required(os.environ, "DARKROOM_JOB_TABLE")),
-            store=S3Store(connect("s3"), required(os.environ, "DARKROOM_BUCKET")),
-            jobs=SnsTopic(sns, required(os.environ, "DARKROOM_JOBS_TOPIC_ARN")),
-            notices=SnsTopic(sns, required(os.environ, "DARKROOM_NOTICES_TOPIC_ARN")),
-        )
+        sweeper = _sweeper()
     except BadSetting as error:
         sys.stderr.write(f"sweeper: {error}\n")
         return 2
-    if arguments[:1] != ["--every"]:
-        return 0 if sweep_once(sweeper) else 1
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    while not stop.wait(float(arguments[1])):
-        sweep_once(sweeper)
-    return 0
+
+    def once() -> bool:
+        try:
+            done = sweeper.sweep(now_ms=now_ms())
+        except Unavailable as error:
+            structlog.get_logger().warning("sweep broke off", reason=str(error))
+            return False
+        if done != Sweep():
+            structlog.get_logger().info("swept", **vars(done))
+        return True
+
+    return timer.run(once, arguments)
+
+
+def _sweeper() -> Sweeper:
+    sns = connect("sns")
+    retention_s = number(os.environ, "DARKROOM_QUEUE_RETENTION_S", RETENTION_S, least=60)
+    return Sweeper(
+        table=DynamoTable(connect("dynamodb"), required(os.environ, "DARKROOM_JOB_TABLE")),
+        store=S3Store(connect("s3"), required(os.environ, "DARKROOM_BUCKET")),
+        jobs=SnsTopic(sns, required(os.environ, "DARKROOM_JOBS_TOPIC_ARN")),
+        notices=SnsTopic(sns, required(os.environ, "DARKROOM_NOTICES_TOPIC_ARN")),
+        webhooks=SqsQueue(connect("sqs"), required(os.environ, "DARKROOM_WEBHOOKS_QUEUE_URL")),
+        retention_ms=int(retention_s * 1000),
+    )
 
 
 if __name__ == "__main__":

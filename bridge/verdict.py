@@ -4,10 +4,11 @@
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, JobRefused, OutOfMemory
 from jobs.errors import InvalidJob, JobsError, NewerSchema
+from jobs.status import ErrorCode
 from records.errors import LeaseLost, RecordsError
 
 
@@ -17,16 +18,25 @@ class Done:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reject:
+    """The job has failed with `code`, is recorded and announced: delete the message."""
+
+    code: ErrorCode
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Release:
     """Not now, or not here: make the message visible again after `delay_s`.
 
     `backs_off`: the delay doubles with each receipt, so that an outage of hours does not use
-    up the queue's receive limit.
+    up the queue's receive limit. `alone`: the next attempt is to have the device to itself.
     """
 
     delay_s: float
     reason: str
     backs_off: bool = False
+    alone: bool = False
 
     def delay_of(self, receive_count: int) -> float:
         """Seconds until a message that was received so often is visible again."""
@@ -50,7 +60,7 @@ class Leave:
 #: Seconds between two tries of the same message, however often it failed. With this the
 #: fiftieth receipt, after which SQS takes a message away, is twelve hours off.
 _MOST_PATIENCE_S = 900.0
-Verdict = Done | Release | Park | Leave
+Verdict = Done | Reject | Release | Park | Leave
 
 #: Seconds: a dependency that is down is not asked again at once, nor by all at once.
 _PATIENCE_S = (2.0, 10.0)
@@ -68,6 +78,10 @@ def verdict_for(error: Exception) -> Verdict:
         case InvalidJob():
             # How many faults, not which: they quote what the client sent.
             return Park(reason=f"{type(error).__name__}, faults: {len(error.faults)}")
+        case JobRefused():
+            return Reject(code=error.code, message=str(error))
+        case OutOfMemory():
+            return replace(_later(_PATIENCE_S, str(error)), alone=True)
         case BridgeError() | RecordsError() | JobsError():
             return _later(_PATIENCE_S, str(error))
         case _:

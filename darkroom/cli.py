@@ -15,6 +15,7 @@ import typer
 
 from client.errors import ClientError
 from darkroom.demo import Demo, run_demo
+from darkroom.dlq_commands import dlq_app
 from darkroom.doctor import examine
 from darkroom.download import download
 from darkroom.errors import DarkroomError, JobFailed
@@ -25,11 +26,13 @@ from darkroom.screen import follow, pairs_table, people, timeline_table, waiting
 from darkroom.stack import Stack, StackOptions
 from darkroom.state import read_state
 from darkroom.up import Fixed, run_command, run_up
-from jobs.environment import BadSetting
+from jobs.environment import BadSetting, required
 from jobs.errors import JobsError
 from jobs.inputs import Task
 from jobs.status import Status
 from records.errors import RecordsError
+from records.keys import DEFAULT_TENANT
+from records.webhook import WebhookKeys
 
 app = typer.Typer(
     help="Darkroom: asynchronous image generation.",
@@ -38,6 +41,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(jobs_app, name="jobs", help="Look at jobs, cancel and delete them.")
+
+app.add_typer(dlq_app, name="dlq", help="Messages put aside: look, send again, throw away.")
 
 DEFAULT_PROMPT = "a large yellow star on a blue background"
 
@@ -125,6 +130,17 @@ def submit(
     if view.done and view.status is not Status.SUCCEEDED:
         people.print(f"{view.status}: {view.error.message if view.error else ''}", markup=False)
         raise typer.Exit(1)
+
+
+@app.command()
+def webhook_secret(
+    tenant: Annotated[str, typer.Argument(help="whose jobs are called back")] = DEFAULT_TENANT,
+    as_json: Json = False,
+) -> None:
+    """The secret with which a tenant verifies our webhooks, from DARKROOM_WEBHOOK_KEYS."""
+    keys = WebhookKeys.from_text(required(os.environ, "DARKROOM_WEBHOOK_KEYS"))
+    secrets = keys.secrets(tenant)
+    emit({"tenant": tenant, "secrets": secrets}, as_json=as_json, otherwise=secrets[0])
 
 
 @app.command()

@@ -32,6 +32,8 @@ class Cloud:
     jobs_topic_arn: str
     notices_topic_arn: str
     queues: dict[str, RuntimeQueues]
+    #: The queue of notices whose jobs name somebody to call.
+    webhooks_queue: str
     #: Queues that get every notice: one for each subscriber asked for.
     notice_queues: dict[str, str]
 
@@ -71,12 +73,22 @@ def _create(
         subscriber: _subscribe(sqs, sns, f"{name}-notices-{subscriber}", notices_topic)
         for subscriber in subscribers
     }
+    webhooks_queue = _subscribe(
+        sqs,
+        sns,
+        f"{name}-webhooks",
+        notices_topic,
+        policy={"webhook": ["yes"]},
+        # Longer than a call takes, 20 s.
+        attributes={"VisibilityTimeout": "60"},
+    )
     return Cloud(
         table=f"{name}-jobs",
         bucket=f"{name}-outputs",
         jobs_topic_arn=jobs_topic,
         notices_topic_arn=notices_topic,
         queues=queues,
+        webhooks_queue=webhooks_queue,
         notice_queues=notice_queues,
     )
 

@@ -3,7 +3,9 @@
 DarkroomError
 ├── StackError     the local stack cannot start or has broken down
 │   └── PortTaken  something else listens on a port that we need
-├── NoStack        no address of an API is known
+├── NoStack        no address of an API or of its queues is known
+├── NothingParked  there is no parked message of that name
+├── NotReplayable  the parked message cannot be made a job again
 └── JobFailed      the job has ended otherwise than well
 """
 
@@ -22,6 +24,14 @@ class PortTaken(StackError):
 
 class NoStack(DarkroomError):
     """No address of an API is known: start `darkroom up` or set DARKROOM_API_URL."""
+
+
+class NothingParked(DarkroomError):
+    """There is no parked message of that name; `darkroom dlq list` shows those there are."""
+
+
+class NotReplayable(DarkroomError):
+    """The parked message cannot be made a job again; the message says why."""
 
 
 class JobFailed(DarkroomError):

@@ -1,5 +1,6 @@
 """The whole system on this machine: started in order, stopped in order, nothing left behind."""
 
+import base64
 import json
 import os
 import secrets
@@ -22,6 +23,7 @@ from darkroom.signals import undisturbed
 from jobs.environment import read_catalogue
 from records.connect import connect
 from records.keys import DEFAULT_TENANT, key_digest
+from records.webhook import WebhookKeys
 
 #: The emulator's own: it checks signatures of presigned URLs against them.
 _REGION, _CREDENTIAL = "us-east-1", "test"
@@ -31,6 +33,8 @@ _START_S = 120
 #: Seconds that each part has to stop. A bridge needs its own grace period and a little more.
 _STOP_S = 15
 _BRIDGE_GRACE_S = 10
+#: Short, so that each part stops soon; the emulator asks no price for a call.
+_LONG_POLL_S = "2"
 #: Bytes: logs, Ray's session and the object store's spill.
 _DISK_NEEDED = 500 * 1024 * 1024
 
@@ -58,6 +62,7 @@ class Stack:
         self.home = home
         self.api_key = secrets.token_urlsafe(24)
         self.ray_token = secrets.token_hex(32)
+        self.webhook_key = base64.b64encode(secrets.token_bytes(32)).decode()
         self.processes: dict[str, StackProcess] = {}
         self._cloud: Cloud | None = None
 
@@ -130,6 +135,7 @@ class Stack:
                 "DARKROOM_BUCKET": self._cloud.bucket,
                 "DARKROOM_JOBS_TOPIC_ARN": self._cloud.jobs_topic_arn,
                 "DARKROOM_NOTICES_TOPIC_ARN": self._cloud.notices_topic_arn,
+                "DARKROOM_WEBHOOKS_QUEUE_URL": self._cloud.webhooks_queue,
             }
         return found
 
@@ -150,7 +156,10 @@ class Stack:
         ui = self._start_ui() if self.options.ui else None
         for runtime in catalogue.runtimes:
             self.start_bridge(runtime, 1)
+            self._start_dead_letters(runtime)
         self._spawn("sweeper", "bridge.sweeper", "--every", "5")
+        key = {"DARKROOM_WEBHOOK_KEYS": self.webhook_key, "DARKROOM_LONG_POLL_S": _LONG_POLL_S}
+        self._spawn("webhooks", "bridge.webhooks", **key)
         api.wait_until(lambda: _answers(f"{self.api_url}/healthz"), timeout_s=_START_S)
         serve.wait_until(lambda: serve.ready_line() is not None, timeout_s=_START_S)
         if ui is not None:
@@ -158,8 +167,10 @@ class Stack:
 
     def stop(self) -> None:
         """Stop everything, those first that others need least; bridges drain."""
-        order = [n for n in self.processes if n.startswith("bridge")]
-        order += [n for n in ("ui", "sweeper", "api", "serve", "aws") if n in self.processes]
+        order = [n for n in self.processes if n.startswith(("bridge", "dead-letters"))]
+        order += [
+            n for n in ("ui", "webhooks", "sweeper", "api", "serve", "aws") if n in self.processes
+        ]
         for name in order:
             self.stop_part(name)
 
@@ -179,9 +190,21 @@ class Stack:
             DARKROOM_PARKED_QUEUE_URL=queues.parked,
             DARKROOM_SERVE_URL=f"{self.serve_url}/{runtime}",
             DARKROOM_VISIBILITY_S=str(self.options.visibility_s),
-            # Short, so that a bridge stops soon; the emulator asks no price for a call.
-            DARKROOM_LONG_POLL_S="2",
+            DARKROOM_LONG_POLL_S=_LONG_POLL_S,
             **{"DARKROOM_GRACE_S": str(_BRIDGE_GRACE_S), **environ},
+        )
+
+    def _start_dead_letters(self, runtime: str) -> StackProcess:
+        queues = self.cloud.queues[runtime]
+        return self._spawn(
+            f"dead-letters-{runtime}",
+            "bridge.dead_letters",
+            "--every",
+            "30",
+            DARKROOM_RUNTIME=runtime,
+            DARKROOM_QUEUE_URL=queues.jobs,
+            DARKROOM_DEAD_LETTERS_QUEUE_URL=queues.dead_letters,
+            DARKROOM_PARKED_QUEUE_URL=queues.parked,
         )
 
     def connect(self, service: str) -> Any:
@@ -200,19 +223,9 @@ class Stack:
         files = sorted(self.home.glob("*.log"))
         return "\n".join(file.read_text("utf-8", "replace") for file in files)
 
-    def description(self) -> dict[str, str]:
-        """Addresses and keys, for people and for the state file."""
-        return {
-            "api": self.api_url,
-            **({"ui": self.ui_url} if self.options.ui else {}),
-            "docs": f"{self.api_url}/docs",
-            "dashboard": self.dashboard_url,
-            "serve": self.serve_url,
-            "aws": self.aws_url,
-            "api_key": self.api_key,
-            "ray_token": self.ray_token,
-            "logs": str(self.home),
-        }
+    def secrets(self, tenant: str) -> list[str]:
+        """What `tenant` verifies our webhooks with."""
+        return WebhookKeys.from_text(self.webhook_key).secrets(tenant)
 
     def _start_aws(self) -> None:
         aws = self._spawn(

@@ -20,7 +20,7 @@ class Address:
     key: str | None
 
 
-def write_state(description: Mapping[str, str]) -> None:
+def write_state(description: Mapping[str, object]) -> None:
     """Note a running stack. The file holds its key, so it is for this user only."""
     STATE.parent.mkdir(parents=True, exist_ok=True)
     STATE.touch(mode=0o600)

@@ -8,6 +8,7 @@ import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from darkroom.addresses import description, operation
 from darkroom.errors import StackError
 from darkroom.ports import Ports
 from darkroom.screen import pairs_table, people, waiting
@@ -40,7 +41,7 @@ def run_up(fixed: Fixed, *, as_json: bool) -> None:
             signal.signal(number, lambda *_: stop.set())
         closing.callback(people.print, "draining ...")
         closing.callback(remove_state)
-        write_state(stack.description())
+        write_state(description(stack) | operation(stack))
         _print_addresses(stack, as_json=as_json)
         _watch(stack, stop)
 
@@ -58,10 +59,10 @@ def run_command(command: list[str]) -> int:
 
 def _print_addresses(stack: Stack, *, as_json: bool) -> None:
     if as_json:
-        sys.stdout.write(json.dumps(stack.description()) + "\n")
+        sys.stdout.write(json.dumps(description(stack)) + "\n")
         sys.stdout.flush()
         return
-    people.print(pairs_table(stack.description().items()))
+    people.print(pairs_table(description(stack).items()))
     people.print("Ctrl-C stops it all.")
 
 

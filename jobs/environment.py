@@ -31,6 +31,14 @@ def number(environ: Mapping[str, str], name: str, default: float, *, least: floa
     return value
 
 
+def switch(environ: Mapping[str, str], name: str) -> bool:
+    """Whether `name` is on (1); off is 0 or not to say it."""
+    value = environ.get(name, "").strip()
+    if value not in ("", "0", "1"):
+        raise BadSetting(f"{name} must be 0 or 1, not {value!r}")
+    return value == "1"
+
+
 def read_catalogue(environ: Mapping[str, str]) -> Catalogue:
     """The catalogue in the file that `DARKROOM_RUNTIMES` names.
 

@@ -10,13 +10,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-#: A picture as it travels in JSON: base64, bare or as a data URI, or s3://bucket/key.
+#: A picture as it travels in JSON: base64, bare or as a data URI, or where it lies.
 ImageSource = Annotated[
     str,
     Field(
         min_length=1,
-        description="PNG, JPEG or WebP: base64, bare or as a data: URI",
-        json_schema_extra={"contentEncoding": "base64"},
+        description="PNG, JPEG or WebP: base64, bare or as a data: URI, or https:// or s3://",
     ),
 ]
 Side = Annotated[int, Field(strict=True, ge=8, le=16384, description="pixels")]

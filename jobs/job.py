@@ -6,7 +6,18 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AnyUrl,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    UrlConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from jobs.catalogue import Catalogue
 from jobs.errors import Fault, InvalidJob, NewerSchema
@@ -27,6 +38,24 @@ Metadata = Annotated[
 
 #: Beyond these a moment cannot be shown in every time zone.
 _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+
+
+_HTTPS = TypeAdapter(
+    Annotated[AnyUrl, UrlConstraints(allowed_schemes=["https"], host_required=True)]
+)
+
+
+def _may_be_called(text: str) -> str:
+    """A URL of the form that the bridge calls; where it leads is judged when it does."""
+    url = _HTTPS.validate_python(text)
+    if url.username is not None or url.password is not None:
+        raise ValueError("must not name a user")
+    if url.port != 443:
+        raise ValueError("must not name a port")
+    return text
+
+
+Callback = Annotated[str, Field(max_length=2048), AfterValidator(_may_be_called)]
 
 
 class Priority(StrEnum):
@@ -63,7 +92,9 @@ class JobRequest(BaseModel):
     input: JobInput
     priority: Priority = Priority.INTERACTIVE
     deterministic: bool = Field(default=False, description="bit-identical on the same hardware")
-    callback: str | None = Field(default=None, max_length=2048, description="reserved")
+    callback: Callback | None = Field(
+        default=None, description="an https:// URL that is called when the job has ended"
+    )
     deadline: Annotated[AwareDatetime, Field(ge=_EARLIEST, le=_LATEST)] | None = Field(
         default=None, description="not started by then, the job expires"
     )
@@ -126,9 +157,6 @@ class Job(BaseModel):
         now: datetime | None = None,
     ) -> Self:
         """The job that `request` becomes; `InvalidJob` if its model does not allow it."""
-        if request.callback is not None:
-            # Refused rather than ignored: a client that waits for a call would wait for ever.
-            raise InvalidJob([Fault(pointer="/callback", detail="webhooks are not delivered yet")])
         runtime, model = catalogue.route(request.runtime, request.model)
         resolved = catalogue.model(runtime, model).resolve(request.input)
         kept = request.model_dump(exclude={"id", "runtime", "model", "input"})

@@ -35,9 +35,11 @@ class Notice(BaseModel):
 
     def attributes(self) -> dict[str, str]:
         """Message attributes, for subscribers' filter policies."""
-        return {
+        attributes = {
             "event": f"job.{self.job['status']}",
             "status": self.status,
             "runtime": self.runtime,
             "tenant": str(self.job["tenant"]),
         }
+        # Only these go to the webhooks' queue: a job without a callback wakes no worker.
+        return attributes | ({"webhook": "yes"} if self.job.get("callback") else {})

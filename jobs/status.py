@@ -38,7 +38,8 @@ TERMINAL = frozenset(Status) - ACTIVE
 
 #: The only legal edges. `queued -> failed` is a job refused or dead-lettered before it ran.
 #: `starting | processing -> starting` is the takeover of a lease that ran out: the owner is
-#: gone, so nobody is left to release it first.
+#: gone, so nobody is left to release it first. `starting -> succeeded` is one whose work an
+#: owner before had uploaded, whole, without living to record it.
 EDGES: dict[Status, frozenset[Status]] = {
     Status.QUEUED: frozenset({Status.STARTING, Status.FAILED, Status.CANCELED, Status.EXPIRED}),
     Status.STARTING: frozenset(
@@ -46,6 +47,7 @@ EDGES: dict[Status, frozenset[Status]] = {
             Status.STARTING,
             Status.PROCESSING,
             Status.QUEUED,
+            Status.SUCCEEDED,
             Status.FAILED,
             Status.CANCELED,
             Status.EXPIRED,

@@ -57,6 +57,8 @@ class JobView(_View):
     input: dict[str, Any] | None
     metadata: dict[str, str] = {}
     deadline: datetime | None = None
+    #: The uid of the job that this one takes the place of.
+    retry_of: str | None = None
     attempts: int = 0
     progress: ProgressView = ProgressView()
     outputs: tuple[Output, ...] = ()

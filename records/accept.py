@@ -18,6 +18,10 @@ from records.table import Table
 _TRIES = 6
 
 
+#: A job's message is published again when so much of its queue's retention has passed.
+_REPUBLISH_AT = 0.8
+
+
 @dataclass(frozen=True, kw_only=True)
 class Acceptance:
     """The record of an accepted job; `created` is false if it was there before."""
@@ -26,12 +30,17 @@ class Acceptance:
     created: bool
 
 
+def republish_moment(sent_ms: int, *, retention_s: float) -> int:
+    """When a message sent at `sent_ms` may soon be lost by a queue with this retention."""
+    return sent_ms + int(_REPUBLISH_AT * retention_s * 1000)
+
+
 def accept(
     table: Table, store: ObjectStore, job: Job, *, fingerprint: str, republish_at: int
 ) -> Acceptance:
     """Write the record of `job`, unless its tenant's id already stands for the same job.
 
-    `republish_at` is when the queue may lose the message. Raises `IdInUse` if the id stands
+    `republish_at` is when the queue may soon lose the message. Raises `IdInUse` if the id stands
     for another job.
     """
     body = job.encode()

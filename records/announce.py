@@ -4,9 +4,10 @@ from jobs.notice import Notice
 from jobs.outcome import Outcome
 from jobs.status import Status
 from records.errors import ConditionFailed
-from records.record import Record, job_key
+from records.record import FLAG, Record, job_key
 from records.table import Change, Require, Table
 from records.topic import Topic
+from records.webhook import ON_ITS_WAY_MS, is_to_call
 
 
 def notice_of(record: Record, *, bucket: str) -> Notice:
@@ -30,11 +31,14 @@ def notice_of(record: Record, *, bucket: str) -> Notice:
             "model": record.model,
             "task": (record.input or {}).get("task"),
             "attempts": record.attempt,
+            "retry_of": record.retry_of,
             "metadata": dict(record.metadata),
             "outputs": [output.model_dump(exclude={"url"}) for output in outcome.outputs],
             "error": outcome.error.model_dump(mode="json") if outcome.error else None,
             "warnings": list(outcome.warnings),
             "trace": record.trace,
+            # Not the URL: a notice goes to every subscriber, and it may hold a secret.
+            "callback": record.callback is not None,
         },
     )
 
@@ -46,9 +50,11 @@ def announce(table: Table, notices: Topic, record: Record, *, bucket: str, now_m
     """
     notice = notice_of(record, bucket=bucket)
     notices.publish(notice.encode(), notice.attributes())
-    change = Change(
-        require=[Require("pk", "present")], set={"notified_at": now_ms}, remove=["unannounced"]
-    )
+    noted: dict[str, int | str] = {"notified_at": now_ms}
+    if is_to_call(record):
+        # The notice is on its way to the webhooks' queue too; if it is lost the sweeper knows.
+        noted |= {"due": FLAG, "due_at": now_ms + ON_ITS_WAY_MS}
+    change = Change(require=[Require("pk", "present")], set=noted, remove=["unannounced"])
     try:
         return Record.from_item(table.update(job_key(record.uid), change))
     except ConditionFailed:

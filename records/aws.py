@@ -1,9 +1,9 @@
 """Queue, bucket and topic on AWS. The boto3 clients are given, never made here."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from records.errors import translated
+from records.errors import MISSING, NOT_OURS, ObjectTooLarge, translated
 from records.queue import Delivery
 from records.topic import MAX_ATTRIBUTES
 
@@ -20,9 +20,11 @@ class SqsQueue:
         self._client = client
         self._url = url
 
-    def send(self, body: str) -> None:
+    def send(self, body: str, notes: Mapping[str, str] | None = None) -> None:
         with translated("SQS SendMessage"):
-            self._client.send_message(QueueUrl=self._url, MessageBody=body)
+            self._client.send_message(
+                QueueUrl=self._url, MessageBody=body, MessageAttributes=_attributes(notes or {})
+            )
 
     def receive(self, *, limit: int, wait_s: int) -> Sequence[Delivery]:
         with translated("SQS ReceiveMessage"):
@@ -31,6 +33,7 @@ class SqsQueue:
                 MaxNumberOfMessages=min(limit, 10),
                 WaitTimeSeconds=wait_s,
                 MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
+                MessageAttributeNames=["All"],
             )
         return [
             Delivery(
@@ -39,6 +42,10 @@ class SqsQueue:
                 body=message["Body"],
                 receive_count=int(message["Attributes"]["ApproximateReceiveCount"]),
                 sent_ms=int(message["Attributes"]["SentTimestamp"]),
+                notes={
+                    name: value.get("StringValue", "")
+                    for name, value in message.get("MessageAttributes", {}).items()
+                },
             )
             for message in answer.get("Messages", [])
         ]
@@ -104,7 +111,7 @@ class S3Store:
             self._client.put_object(Bucket=self._bucket, Key=key, Body=data, ContentType=media_type)
 
     def get(self, key: str) -> bytes:
-        with translated("S3 GetObject", may_miss=True):
+        with translated("S3 GetObject", missing=MISSING):
             return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
 
     def delete(self, key: str) -> None:
@@ -116,6 +123,22 @@ class S3Store:
             return self._client.generate_presigned_url(
                 "get_object", Params={"Bucket": self._bucket, "Key": key}, ExpiresIn=expires_s
             )
+
+
+class S3Reader:
+    """Objects of any bucket, as far as our role may read them."""
+
+    def __init__(self, client: "S3Client") -> None:
+        self._client = client
+
+    def read(self, bucket: str, key: str, *, most_bytes: int) -> bytes:
+        with translated("S3 GetObject", missing=NOT_OURS):
+            body = self._client.get_object(Bucket=bucket, Key=key)["Body"]
+            with body:
+                data: bytes = body.read(most_bytes + 1)
+        if len(data) > most_bytes:
+            raise ObjectTooLarge(f"{key} has more than {most_bytes} bytes")
+        return data
 
 
 class SnsTopic:
@@ -130,10 +153,10 @@ class SnsTopic:
             raise ValueError(f"{len(attributes)} attributes, SNS keeps {MAX_ATTRIBUTES}")
         with translated("SNS Publish"):
             self._client.publish(
-                TopicArn=self._arn,
-                Message=body,
-                MessageAttributes={
-                    name: {"DataType": "String", "StringValue": value}
-                    for name, value in attributes.items()
-                },
+                TopicArn=self._arn, Message=body, MessageAttributes=_attributes(attributes)
             )
+
+
+def _attributes(values: Mapping[str, str]) -> dict[str, Any]:
+    """Message attributes as SNS and SQS take them."""
+    return {name: {"DataType": "String", "StringValue": value} for name, value in values.items()}

@@ -13,7 +13,7 @@ from botocore.config import Config
 #: Standard mode: four tries with jitter, throttling included. More connections than threads:
 #: 40 in the API, 33 in a bridge.
 _CONFIG = Config(
-    retries={"mode": "standard", "max_attempts": 4},
+    retries={"mode": "standard", "total_max_attempts": 4},
     connect_timeout=2,
     # Short: a lease and a Lambda's 29 s have to outlast all tries.
     read_timeout=5,

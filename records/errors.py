@@ -7,6 +7,7 @@ RecordsError
 ├── IdInUse             the client's id stands for a job with another body
 ├── NotDone             the job has not ended yet; cancel it first
 ├── ObjectMissing       there is no such object in the bucket
+├── ObjectTooLarge      the object has more bytes than its reader takes
 ├── ObjectChanged       the object's bytes are not those that were referred to
 └── Unavailable         AWS did not answer, or asked for patience: try again later
 """
@@ -52,6 +53,10 @@ class ObjectMissing(RecordsError):
     """There is no such object in the bucket."""
 
 
+class ObjectTooLarge(RecordsError):
+    """The object has more bytes than its reader takes."""
+
+
 class ObjectChanged(RecordsError):
     """The object's bytes are not those that the message referred to."""
 
@@ -60,16 +65,19 @@ class Unavailable(RecordsError):
     """AWS did not answer, or asked for patience: try again later."""
 
 
-_MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
+#: The object is not there.
+MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
+#: The same, for an object that a client names: S3 says no more of what we may not read.
+NOT_OURS = MISSING | {"403", "AccessDenied", "KeyTooLongError", "NoSuchBucket"}
 
 
 @contextmanager
-def translated(what: str, *, may_miss: bool = False) -> Iterator[None]:
+def translated(what: str, *, missing: frozenset[str] = frozenset()) -> Iterator[None]:
     """Turn botocore's exceptions into ours: the only place where that is done.
 
     Whatever is not a condition or a missing object is `Unavailable`: also a denied access
     or a wrong name, because the job is not to blame for it and must not fail of it. Only who
-    reads an object by its key asks whether it `may_miss`.
+    reads an object by its key says which codes mean that it is `missing`.
     """
     try:
         yield
@@ -77,7 +85,7 @@ def translated(what: str, *, may_miss: bool = False) -> Iterator[None]:
         code = error.response.get("Error", {}).get("Code", "")
         if code in ("ConditionalCheckFailedException", "TransactionCanceledException"):
             raise ConditionFailed(_item_left(error)) from error
-        if may_miss and code in _MISSING:
+        if code in missing:
             raise ObjectMissing(f"{what}: no such object") from error
         raise Unavailable(f"{what}: {code or error}") from error
     except BotoCoreError as error:

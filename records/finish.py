@@ -35,7 +35,8 @@ def finish(
 ) -> Finish:
     """Write the terminal state; of several that race the first wins.
 
-    `by` is the owner's lease; without one the job must still be queued. `nonce` is new for
+    `by` is the owner's lease; without one the job must still be queued. A running job that was
+    asked to cancel ends canceled, whatever the outcome. `nonce` is new for
     each call: it tells our own write, whose answer was lost, from somebody else's. Raises
     `LeaseLost` if another owner is at work, `RecordMissing` if there is no such job.
     """
@@ -44,6 +45,8 @@ def finish(
         require = [Require("status", "=", Status.QUEUED.value)]
     else:
         require = by.fence(sources(outcome.status) & LEASED)
+        if outcome.status is not Status.CANCELED:
+            require.append(Require("cancel_requested", "absent"))
     change = Change(
         require=require,
         set={
@@ -66,6 +69,10 @@ def finish(
         record = Record.from_item(dict(failed.item))
     if record.ended:
         return Finish(record=record, won=record.nonce == nonce)
+    if by is not None and record.cancel_requested and by.is_of(record):
+        # The client asked to cancel before this write, so that it was first.
+        canceled = Outcome.canceled()
+        return finish(table, uid, canceled, by=by, nonce=nonce, now_ms=now_ms)
     raise LeaseLost(f"job {uid} has another owner") from None
 
 
@@ -113,7 +120,7 @@ def erase(table: Table, store: ObjectStore, record: Record, *, now_ms: int) -> R
             "deleted_at": now_ms,
             "metadata": {},
         },
-        remove=["input", "body", "body_sha256", "context"],
+        remove=["input", "body", "body_sha256", "context", "callback", "due", "due_at"],
     )
     return Record.from_item(table.update(job_key(record.uid), change))
 

@@ -22,6 +22,10 @@ class Lease:
     attempt: int
     #: The client canceled before the job was leased.
     cancel_requested: bool = False
+    #: The attempt before ran out of memory: this one is to have the device to itself.
+    alone: bool = False
+    #: How often the job's message has come back from the dead letters.
+    trips: int = 0
 
     def fence(self, status: frozenset[Status]) -> list[Require]:
         """What must hold for a write of this owner while the job is in one of `status`."""
@@ -30,6 +34,10 @@ class Lease:
             Require("attempt", "=", self.attempt),
             Require("status", "in", {each.value for each in status}),
         ]
+
+    def is_of(self, record: Record) -> bool:
+        """Whether the job is still ours, as the record says."""
+        return (record.lease_owner, record.attempt) == (self.owner, self.attempt)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +90,8 @@ def lease(
         owner=owner,
         attempt=item["attempt"],
         cancel_requested=bool(item.get("cancel_requested")),
+        alone=bool(item.get("alone")),
+        trips=item.get("trips", 0),
     )
 
 
@@ -137,12 +147,20 @@ def tick(table: Table, held: Lease, position: Position, *, until_ms: int) -> boo
         raise LeaseLost(f"job {held.uid} has another owner or has ended") from None
 
 
-def release(table: Table, held: Lease) -> None:
-    """Give the job back to the queue. If it is not ours any more there is nothing to give."""
+def release(table: Table, held: Lease, *, alone: bool = False, trip: bool = False) -> None:
+    """Give the job back to the queue. If it is not ours any more there is nothing to give.
+
+    `alone` and `trip` are for the next owner to know: see `Lease`.
+    """
     change = Change(
         require=held.fence(LEASED),
-        set={"status": Status.QUEUED.value, "lease_until": 0},
+        set={
+            "status": Status.QUEUED.value,
+            "lease_until": 0,
+            **({"alone": True} if alone else {}),
+        },
         remove=["lease_owner", "stage", "step", "total", "stages"],
+        add={"trips": 1} if trip else {},
     )
     try:
         table.update(job_key(held.uid), change)

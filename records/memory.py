@@ -9,7 +9,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 
 from records.dynamo import decode_cursor, encode_cursor
-from records.errors import ConditionFailed, ObjectMissing
+from records.errors import ConditionFailed, ObjectMissing, ObjectTooLarge
 from records.queue import Delivery
 from records.table import Change, Item, Page, index_keys
 from records.topic import MAX_ATTRIBUTES
@@ -89,6 +89,7 @@ class _Waiting:
     message_id: str
     body: str
     sent_ms: int
+    notes: Mapping[str, str]
     visible_at: float
     receive_count: int = 0
     receipt: str | None = None
@@ -105,12 +106,11 @@ class MemoryQueue:
         self._messages: list[_Waiting] = []
         self._arrival = threading.Condition()
 
-    def send(self, body: str) -> None:
+    def send(self, body: str, notes: Mapping[str, str] | None = None) -> None:
         with self._arrival:
-            now = self._clock()
-            self._messages.append(
-                _Waiting(str(uuid.uuid4()), body, int(time.time() * 1000), visible_at=now)
-            )
+            now, now_ms = self._clock(), int(time.time() * 1000)
+            message = _Waiting(str(uuid.uuid4()), body, now_ms, dict(notes or {}), visible_at=now)
+            self._messages.append(message)
             self._arrival.notify_all()
 
     def receive(self, *, limit: int, wait_s: int) -> Sequence[Delivery]:
@@ -155,6 +155,7 @@ class MemoryQueue:
             body=message.body,
             receive_count=message.receive_count,
             sent_ms=message.sent_ms,
+            notes=message.notes,
         )
 
     def _show_in(self, delivery: Delivery, seconds: float) -> bool:
@@ -192,6 +193,21 @@ class MemoryStore:
         return f"memory://{self._bucket}/{key}?expires={expires_s}"
 
 
+class MemoryReader:
+    """Buckets in memory."""
+
+    def __init__(self, *stores: MemoryStore) -> None:
+        self._stores = {store.bucket: store for store in stores}
+
+    def read(self, bucket: str, key: str, *, most_bytes: int) -> bytes:
+        if bucket not in self._stores:
+            raise ObjectMissing(f"{bucket}: no such bucket")
+        data = self._stores[bucket].get(key)
+        if len(data) > most_bytes:
+            raise ObjectTooLarge(f"{key} has more than {most_bytes} bytes")
+        return data
+
+
 @dataclass
 class MemoryTopic:
     """A topic in memory: it keeps what was published and passes it on to its queues.
@@ -210,7 +226,7 @@ class MemoryTopic:
         self.published.append((body, dict(attributes)))
         for queue, policy in self.subscriptions:
             if all(attributes.get(name) in values for name, values in policy.items()):
-                queue.send(body)
+                queue.send(body, attributes)
 
     def bodies(self) -> list[dict[str, object]]:
         """What was published, decoded."""

@@ -20,7 +20,7 @@ def publish(
     A crash between the two publishes it twice: the lease makes that harmless. `again` notes
     a second publication, for a message that its queue may have lost.
     """
-    topic.publish(_body(store, job), _attributes(job))
+    topic.publish(message_of(store, job), _attributes(job))
     moment = {"republished_at": now_ms} if again else {"published_at": now_ms}
     change = Change(require=[Require("pk", "present")], set=moment, remove=["unpublished"])
     try:
@@ -29,7 +29,7 @@ def publish(
         return None
 
 
-def _body(store: ObjectStore, job: Job) -> str:
+def message_of(store: ObjectStore, job: Job) -> str:
     """The message: the job itself, or where it lies if SNS would refuse its size."""
     inline = Message(uid=job.uid, job=job).encode()
     if len(inline.encode()) <= MAX_INLINE_BYTES:

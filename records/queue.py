@@ -1,8 +1,11 @@
 """A queue of messages: the interface."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
+
+#: Seconds that a queue keeps a message: four days, SQS's own default.
+RETENTION_S = 4 * 24 * 3600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,13 +19,15 @@ class Delivery:
     receive_count: int
     #: Milliseconds since the epoch at which it entered the queue.
     sent_ms: int
+    #: Message attributes: what filter policies saw, or why it was put aside.
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 class Queue(Protocol):
     """An SQS queue, as far as we use one."""
 
-    def send(self, body: str) -> None:
-        """Put a message into the queue."""
+    def send(self, body: str, notes: Mapping[str, str] | None = None) -> None:
+        """Put a message into the queue, with `notes` as its attributes."""
 
     def receive(self, *, limit: int, wait_s: int) -> Sequence[Delivery]:
         """Up to `limit` (at most 10) messages, waiting up to `wait_s` (at most 20) for the first.

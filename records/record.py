@@ -46,6 +46,8 @@ class Record:
     context: Any
     trace: str | None
     deadline: int | None
+    #: The job that this one takes the place of.
+    retry_of: str | None
     fingerprint: str
     #: The job as JSON, or the SHA-256 of the object under `request_key(uid)`.
     body: str | None
@@ -72,6 +74,10 @@ class Record:
     republished_at: int | None
     deleted_at: int | None
     due_at: int | None
+    #: Whom to call when the job has ended, how often that failed, and how it ended.
+    callback: str | None
+    calls: int
+    called: str | None
 
     @property
     def ended(self) -> bool:
@@ -96,6 +102,7 @@ class Record:
             context=json.loads(item["context"]) if "context" in item else None,
             trace=item.get("trace"),
             deadline=number("deadline"),
+            retry_of=item.get("retry_of"),
             fingerprint=item["fingerprint"],
             body=item.get("body"),
             body_sha256=item.get("body_sha256"),
@@ -119,6 +126,9 @@ class Record:
             republished_at=number("republished_at"),
             deleted_at=number("deleted_at"),
             due_at=number("due_at"),
+            callback=item.get("callback"),
+            calls=item.get("calls", 0),
+            called=item.get("called"),
         )
 
 
@@ -168,6 +178,10 @@ def new_item(job: Job, body: bytes, *, fingerprint: str, republish_at: int) -> I
         item["context"] = json.dumps(job.context)
     if job.trace is not None:
         item["trace"] = job.trace
+    if job.callback is not None:
+        item["callback"] = job.callback
+    if job.retry_of is not None:
+        item["retry_of"] = job.retry_of
     if len(body) <= MAX_BODY_BYTES:
         item["body"] = body.decode()
     else:

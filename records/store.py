@@ -1,4 +1,4 @@
-"""A bucket of objects: the interface."""
+"""A bucket of objects, and a reader of others' buckets: the interfaces."""
 
 from typing import Protocol
 
@@ -21,3 +21,13 @@ class ObjectStore(Protocol):
 
     def presign(self, key: str, *, expires_s: int) -> str:
         """A URL that reads the object without credentials until it expires."""
+
+
+class ObjectReader(Protocol):
+    """S3, as far as we read what a client names."""
+
+    def read(self, bucket: str, key: str, *, most_bytes: int) -> bytes:
+        """The object's bytes, `ObjectMissing` or `ObjectTooLarge`.
+
+        What we may not read is missing: nobody shall learn by us what there is.
+        """

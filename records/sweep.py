@@ -1,28 +1,35 @@
-"""Mending what a crash left half done: jobs that were not published or not announced."""
+"""Mending what a crash left half done, and doing what is due at its time."""
 
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from jobs.errors import JobsError
 from jobs.outcome import Outcome
-from jobs.status import LEASED, Status
-from records.announce import announce
-from records.errors import ConditionFailed, LeaseLost, RecordsError
+from jobs.status import LEASED, ErrorCode, Status
+from records.announce import announce, notice_of
+from records.errors import ConditionFailed, RecordsError
 from records.finish import finish
+from records.lease import Lease, lease
 from records.publish import publish
+from records.queue import Queue
 from records.record import FLAG, Record, job_key, load_job
 from records.store import ObjectStore
 from records.table import Change, Require, Table
 from records.topic import Topic
+from records.webhook import is_to_call, on_its_way
 
 #: The API publishes within milliseconds of accepting; after so long it has died on the way.
 UNPUBLISHED_MS = 10_000
 #: A bridge announces right after it records; after so long it has died on the way.
 UNANNOUNCED_MS = 60_000
+#: Longer than ending a job takes, and soon enough after a death of ours.
+_LEASE_MS = 30_000
+_LOST = Outcome.failed(ErrorCode.DEAD_LETTERED, "its queue lost its message, twice")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +39,9 @@ class Sweep:
     published: int = 0
     republished: int = 0
     announced: int = 0
+    #: Webhooks sent on their way again.
+    called: int = 0
+    #: Past their deadline, or lost by their queue twice.
     expired: int = 0
 
 
@@ -43,14 +53,24 @@ class Sweeper:
     store: ObjectStore
     jobs: Topic
     notices: Topic
+    webhooks: Queue
+    #: How long the queues keep a message.
+    retention_ms: int
 
     def sweep(self, *, now_ms: int) -> Sweep:
         """Mend everything that is due at `now_ms`."""
         published = self._publish(now_ms)
-        republished, expired = self._due(now_ms)
+        done: Counter[str] = Counter()
+        for record in self._records("due", below=now_ms + 1):
+            with _for_itself(record):
+                done[self._due(record, now_ms)] += 1
         announced = self._announce(now_ms)
         return Sweep(
-            published=published, republished=republished, announced=announced, expired=expired
+            published=published,
+            republished=done["republished"],
+            announced=announced,
+            called=done["called"],
+            expired=done["expired"],
         )
 
     def _publish(self, now_ms: int) -> int:
@@ -63,18 +83,30 @@ class Sweeper:
                     count += 1
         return count
 
-    def _due(self, now_ms: int) -> tuple[int, int]:
-        republished = expired = 0
-        for record in self._records("due", below=now_ms + 1):
-            with _for_itself(record):
-                if record.deadline is not None and record.deadline <= now_ms:
-                    expired += self._expire(record, now_ms)
-                elif _waits(record, now_ms) and record.republished_at is None:
-                    job = load_job(record, self.store)
-                    publish(self.table, self.store, self.jobs, job, now_ms=now_ms, again=True)
-                    republished += 1
-                self._reschedule(record, now_ms)
-        return republished, expired
+    def _due(self, record: Record, now_ms: int) -> str:
+        """Do what is due of this record; a word for what that was."""
+        word = "nothing"
+        if is_to_call(record):
+            if not on_its_way(self.table, record, now_ms=now_ms):
+                return "nothing"
+            self.webhooks.send(notice_of(record, bucket=self.store.bucket).encode())
+            return "called"
+        if record.deadline is not None and record.deadline <= now_ms:
+            word = self._end(record, Outcome.expired(), now_ms)
+        elif _waits(record, now_ms) and record.republished_at is None:
+            job = load_job(record, self.store)
+            publish(self.table, self.store, self.jobs, job, now_ms=now_ms, again=True)
+            record, word = replace(record, republished_at=now_ms), "republished"
+        elif self._lost(record, now_ms):
+            word = self._end(record, _LOST, now_ms)
+        if word != "expired":
+            self._reschedule(record, now_ms)
+        return word
+
+    def _lost(self, record: Record, now_ms: int) -> bool:
+        """Whether no queue can have a message of this job any more."""
+        again = record.republished_at
+        return _waits(record, now_ms) and again is not None and again + self.retention_ms <= now_ms
 
     def _announce(self, now_ms: int) -> int:
         count = 0
@@ -85,22 +117,19 @@ class Sweeper:
                     count += 1
         return count
 
-    def _expire(self, record: Record, now_ms: int) -> int:
-        """End a job that still waits; one that has an owner is left to it."""
-        try:
-            done = finish(
-                self.table,
-                record.uid,
-                Outcome.expired(),
-                by=None,
-                nonce=uuid.uuid4().hex,
-                now_ms=now_ms,
-            )
-        except LeaseLost:
-            return 0
-        if done.won:
-            self._tell(done.record, now_ms)
-        return int(done.won)
+    def _end(self, record: Record, outcome: Outcome, now_ms: int) -> str:
+        """End a job that waits, also one whose owner died; one that has an owner is left to it."""
+        owner = f"sweeper/{uuid.uuid4().hex[:8]}"
+        until_ms = now_ms + _LEASE_MS
+        held = lease(self.table, record.uid, owner=owner, now_ms=now_ms, until_ms=until_ms)
+        if not isinstance(held, Lease):
+            return "nothing"
+        nonce = uuid.uuid4().hex
+        done = finish(self.table, record.uid, outcome, by=held, nonce=nonce, now_ms=now_ms)
+        if not done.won:
+            return "nothing"
+        self._tell(done.record, now_ms)
+        return "expired"
 
     def _tell(self, record: Record, now_ms: int) -> None:
         bucket = self.store.bucket
@@ -111,15 +140,20 @@ class Sweeper:
 
         A job that has an owner may come back to the queue, after its message was lost.
         """
+        # Ended meanwhile, it may be due for another reason.
+        as_read = [Require("status", "=", record.status.value)]
         moments = []
-        if record.deadline is not None and record.deadline > now_ms:
+        if record.deadline is not None and record.deadline > now_ms and not record.ended:
             moments.append(record.deadline)
+        if record.republished_at is not None and not record.ended:
+            moments.append(max(record.republished_at + self.retention_ms, now_ms + 1))
         if record.status in LEASED:
             moments.append(max(record.lease_until, now_ms) + UNANNOUNCED_MS)
         if moments:
-            change = Change(require=[Require("due", "present")], set={"due_at": min(moments)})
+            require = [*as_read, Require("due", "present")]
+            change = Change(require=require, set={"due_at": min(moments)})
         else:
-            change = Change(require=[Require("pk", "present")], remove=["due", "due_at"])
+            change = Change(require=as_read, remove=["due", "due_at"])
         try:
             self.table.update(job_key(record.uid), change)
         except ConditionFailed:

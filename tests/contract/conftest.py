@@ -34,6 +34,8 @@ from records.topic import Topic
 
 #: The year 2100: no emulator takes a record of then for one past its time to live.
 NOW = 4_102_444_800_000
+#: How long the queues of a world keep a message.
+RETENTION_MS = 1000_000
 _NUMBERS = itertools.count(1)
 
 
@@ -49,6 +51,7 @@ class World:
     #: The job queue of each runtime, and a subscriber's queue of notices.
     queues: dict[str, Queue]
     inbox: Queue
+    webhooks: Queue
     now: int = NOW
     owners: itertools.count = field(default_factory=lambda: itertools.count(1))
 
@@ -125,7 +128,14 @@ class World:
 
     def sweeper(self) -> Sweeper:
         """The sweeper of this world."""
-        return Sweeper(table=self.table, store=self.store, jobs=self.jobs, notices=self.notices)
+        return Sweeper(
+            table=self.table,
+            store=self.store,
+            jobs=self.jobs,
+            notices=self.notices,
+            webhooks=self.webhooks,
+            retention_ms=RETENTION_MS,
+        )
 
     def receive(self, queue: Queue, count: int = 1) -> list[str]:
         """The bodies of `count` messages, which are then gone from the queue."""
@@ -258,15 +268,16 @@ def _world(request, catalogue):
 
 def _world_in_memory(catalogue):
     queues = {runtime: MemoryQueue() for runtime in catalogue.runtimes}
-    inbox = MemoryQueue()
+    inbox, webhooks = MemoryQueue(), MemoryQueue()
     return World(
         backend="fakes",
         table=MemoryTable(),
         store=MemoryStore(),
         jobs=MemoryTopic([(queue, {"runtime": [name]}) for name, queue in queues.items()]),
-        notices=MemoryTopic([(inbox, {})]),
+        notices=MemoryTopic([(inbox, {}), (webhooks, {"webhook": ["yes"]})]),
         queues=queues,
         inbox=inbox,
+        webhooks=webhooks,
     )
 
 
@@ -283,4 +294,5 @@ def _world_on_aws(backend, catalogue, client):
         notices=SnsTopic(sns, cloud.notices_topic_arn),
         queues={name: SqsQueue(sqs, queues.jobs) for name, queues in cloud.queues.items()},
         inbox=SqsQueue(sqs, cloud.notice_queues["client"]),
+        webhooks=SqsQueue(sqs, cloud.webhooks_queue),
     )

@@ -9,6 +9,8 @@ from jobs.outcome import Outcome
 from jobs.status import TERMINAL, ErrorCode, Status
 from records.announce import announce, notice_of
 from records.finish import cancel, finish
+from records.sweep import Sweep
+from records.webhook import ON_ITS_WAY_MS
 
 #: The keys of a notice of AWS's guidance, whose clients read ours unchanged.
 GUIDANCE = {"runtime", "id", "result", "status", "image_url", "output_url", "context"}
@@ -141,3 +143,21 @@ def test_who_cancels_a_queued_job_announces_it(world, gone):
 def record_of_nobody(record, uid):
     """`record` under a uid that the table does not have."""
     return replace(record, uid=uid)
+
+
+def test_only_a_job_with_a_callback_reaches_the_webhooks_queue(world):
+    """The filter policy keeps the worker asleep for all others."""
+    called = world.queued(callback="https://example.org/hook")
+    silent = world.queued()
+    for job in (silent, called):
+        done = cancel(world.table, job.uid, nonce="n", now_ms=world.now)
+        announce(
+            world.table, world.notices, done.record, bucket=world.store.bucket, now_ms=world.now
+        )
+    [body] = world.receive(world.webhooks)
+    assert json.loads(body)["job"]["uid"] == called.uid
+    assert world.index("due") == [called.uid]
+    sweeper = world.sweeper()
+    assert sweeper.sweep(now_ms=world.now + ON_ITS_WAY_MS) == Sweep(called=1)
+    world.receive(world.webhooks)
+    assert sweeper.sweep(now_ms=world.now + ON_ITS_WAY_MS + 1) == Sweep()

@@ -183,3 +183,16 @@ def test_the_attempt_alone_fences_an_owner_of_the_same_name(world):
     with pytest.raises(LeaseLost):
         tick(world.table, held, Position(step=1), until_ms=world.now + 90_000)
     assert tick(world.table, started, Position(step=1), until_ms=world.now + 90_000) is False
+
+
+def test_a_release_tells_the_next_owner_what_it_has_to_know(world):
+    """That it needs the device alone, and how often its message came back from the dead."""
+    job = world.queued()
+    held = world.lease(job)
+    assert (held.alone, held.trips) == (False, 0)
+    release(world.table, held, alone=True)
+    held = world.lease(job)
+    assert (held.alone, held.trips) == (True, 0)
+    release(world.table, held, trip=True)
+    held = world.lease(job)
+    assert (held.alone, held.trips) == (True, 1)

@@ -27,6 +27,15 @@ def test_a_message_comes_out_as_it_went_in(world):
     assert delivery.sent_ms > 1_700_000_000_000
 
 
+def test_a_message_keeps_the_notes_that_were_put_on_it(world):
+    """Why it was put aside comes out with it; without notes there are none."""
+    queue = world.queues["demo"]
+    queue.send("noted", {"reason": "nobody can read it", "uid": "x"})
+    assert received(queue).notes == {"reason": "nobody can read it", "uid": "x"}
+    queue.send("bare")
+    assert received(queue).notes == {}
+
+
 def test_a_received_message_is_invisible_to_others(world):
     """It is in flight, not gone."""
     queue = world.queues["demo"]

@@ -56,8 +56,23 @@ def test_a_job_that_waits_too_long_is_published_again_once(world):
     assert world.record(job.uid).republished_at == world.now + 5000
     [body] = world.receive(world.queues["demo"])
     assert Message.decode(body).uid == job.uid
-    assert world.index("due") == []
     assert sweep(world, at=900_000) == Sweep()
+    world.lease(job, now=world.now + 1_000_000)
+    assert sweep(world, at=1_006_000) == Sweep()
+
+
+def test_a_job_whose_message_is_lost_twice_fails(world):
+    """No queue can have it any more: a terminal answer beats waiting for ever."""
+    job = published(world, republish_at=world.now + 5000)
+    assert sweep(world, at=5000) == Sweep(republished=1)
+    world.receive(world.queues["demo"])
+    assert sweep(world, at=1_004_999) == Sweep()
+    assert sweep(world, at=1_005_000) == Sweep(expired=1)
+    record = world.record(job.uid)
+    assert (record.status, record.outcome.error.code) == (Status.FAILED, "dead_lettered")
+    [body] = world.receive(world.inbox)
+    assert json.loads(body)["job"]["status"] == "failed"
+    assert world.index("due") == []
 
 
 def test_a_job_that_somebody_works_on_is_not_published_again(world):
@@ -117,6 +132,16 @@ def test_a_job_that_runs_at_its_deadline_is_left_to_its_owner(world):
     assert sweep(world, at=5000) == Sweep()
     assert world.record(job.uid).status is Status.STARTING
     release(world.table, held)
+
+
+def test_a_job_whose_owner_died_expires_at_its_deadline(world):
+    """Its lease has run out, and its message may be lost with the owner."""
+    job = world.queued(deadline=in_(world, 5))
+    publish(world.table, world.store, world.jobs, job, now_ms=world.now)
+    world.lease(job)
+    assert sweep(world, at=59_999) == Sweep()
+    assert sweep(world, at=900_000) == Sweep(expired=1)
+    assert world.record(job.uid).status is Status.EXPIRED
 
 
 def test_a_job_with_a_late_deadline_is_published_again_and_then_expires(world):

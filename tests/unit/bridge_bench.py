@@ -8,9 +8,15 @@ from dataclasses import dataclass, field
 import pytest
 
 from bridge import generation as generation_module
-from bridge.process import InHand, Processor
+from bridge.egress import Egress
+from bridge.endings import Endings
+from bridge.in_hand import InHand
+from bridge.process import Processor
 from bridge.scripted import ScriptedServe, Step, success
+from bridge.scripted_web import ScriptedWeb
 from bridge.serve_client import ServeClient
+from bridge.sources import Sources
+from bridge.taker import Taker
 from bridge.verdict import Verdict
 from jobs.catalogue import Catalogue
 from jobs.job import Job
@@ -18,7 +24,7 @@ from jobs.message import Message
 from records.accept import accept
 from records.clock import now_ms
 from records.errors import Unavailable
-from records.memory import MemoryQueue, MemoryStore, MemoryTable, MemoryTopic
+from records.memory import MemoryQueue, MemoryReader, MemoryStore, MemoryTable, MemoryTopic
 from records.queue import Delivery
 from records.record import Record, job_key
 
@@ -32,6 +38,8 @@ class Bench:
     table: MemoryTable = field(default_factory=MemoryTable)
     store: MemoryStore = field(default_factory=MemoryStore)
     notices: MemoryTopic = field(default_factory=MemoryTopic)
+    patience_s: float = 5
+    web: ScriptedWeb = field(default_factory=lambda: ScriptedWeb({}))
 
     def accept(self, job: Job) -> None:
         accept(self.table, self.store, job, fingerprint="f", republish_at=now_ms() + 10**9)
@@ -56,14 +64,23 @@ class Bench:
             "http://serve/demo", start_timeout_s=5, transport=self.serve
         ) as serve:
             processor = Processor(
-                bridge="b",
-                runtime="demo",
-                catalogue=self.catalogue,
+                taker=Taker(
+                    owner="b",
+                    runtime="demo",
+                    catalogue=self.catalogue,
+                    table=self.table,
+                    store=self.store,
+                    lease_s=30,
+                    retention_s=1000,
+                ),
+                endings=Endings(table=self.table, store=self.store, notices=self.notices),
                 serve=serve,
-                table=self.table,
-                store=self.store,
-                notices=self.notices,
-                lease_s=30,
+                sources=Sources(
+                    Egress(resolver=self.web.resolver, connector=self.web.connector),
+                    MemoryReader(self.store),
+                    bucket=self.store.bucket,
+                ),
+                patience_s=self.patience_s,
                 attempt_timeout_s=60,
             )
             task = asyncio.create_task(processor.process(self.deliver(body), InHand()))

@@ -14,7 +14,7 @@ from records.announce import announce
 from records.errors import ObjectMissing, Unavailable
 from records.finish import finish
 from records.lease import Position, lease, start, tick
-from records.memory import MemoryTopic
+from records.memory import MemoryQueue, MemoryTopic
 from records.sweep import Sweeper
 
 KEY = "default/order-7/order-7-ab12-1.png"
@@ -249,7 +249,12 @@ class DownTopic(MemoryTopic):
 def sweep(backend):
     """A sweep two minutes from now."""
     sweeper = Sweeper(
-        table=backend.table, store=backend.store, jobs=backend.jobs, notices=backend.notices
+        table=backend.table,
+        store=backend.store,
+        jobs=backend.jobs,
+        notices=backend.notices,
+        webhooks=MemoryQueue(),
+        retention_ms=1000_000,
     )
     return sweeper.sweep(now_ms=backend.now_ms() + 120_000)
 

@@ -11,7 +11,7 @@ from jobs.samples import sample_request
 from jobs.uid import is_uid, new_uid
 from jobs.view import JobView
 from records.errors import Unavailable
-from records.memory import MemoryTable, MemoryTopic
+from records.memory import MemoryQueue, MemoryTable, MemoryTopic
 from records.record import job_key
 from records.sweep import Sweep, Sweeper
 
@@ -119,7 +119,7 @@ def test_a_body_that_is_no_json_is_malformed(api, what):
         (sample_request(prompt="x" * 10_001), {"/input/prompt"}),
         (sample_request(prompt="\ud800"), {"/input/prompt"}),
         ({"input": {"prompt": "x", "task": "text-to-video"}}, {"/input"}),
-        (BODY | {"callback": "https://example.org"}, {"/callback"}),
+        (BODY | {"callback": "http://example.org"}, {"/callback"}),
         (BODY | {"id": "../../etc"}, {"/id"}),
         (BODY | {"deadline": "0001-01-01T00:00:00+14:00"}, {"/deadline"}),
         ({}, {"/input"}),
@@ -200,7 +200,12 @@ def test_a_job_that_cannot_be_published_is_accepted_and_published_later(backend,
     assert "published" not in {k for k, v in answer.json()["times"].items() if v is not None}
     assert queue.depth() == (0, 0)
     sweeper = Sweeper(
-        table=backend.table, store=backend.store, jobs=backend.jobs, notices=backend.notices
+        table=backend.table,
+        store=backend.store,
+        jobs=backend.jobs,
+        notices=backend.notices,
+        webhooks=MemoryQueue(),
+        retention_ms=1000_000,
     )
     assert sweeper.sweep(now_ms=backend.now_ms() + 60_000) == Sweep(published=1)
     [delivery] = queue.receive(limit=10, wait_s=0)

@@ -1,6 +1,7 @@
 """The loop: how many messages it takes, what it does with verdicts, how it stops."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -10,8 +11,9 @@ from bridge.consumer import Consumer
 from bridge.credit import Credit
 from bridge.errors import ServeUnavailable
 from bridge.heartbeat import Heartbeat
-from bridge.process import InHand
-from bridge.verdict import Done, Leave, Park, Release, Verdict
+from bridge.in_hand import InHand
+from bridge.verdict import Done, Leave, Park, Reject, Release, Verdict
+from jobs.status import ErrorCode
 from jobs.stream import Capacity
 from records.errors import Unavailable
 from records.memory import MemoryQueue
@@ -166,11 +168,12 @@ class TestVerdicts:
         ("verdict", "depth", "parked"),
         [
             (Done(), (0, 0), 0),
+            (Reject(code=ErrorCode.INTERNAL, message="m"), (0, 0), 0),
             (Release(delay_s=600, reason="later"), (0, 1), 0),
             (Park(reason="unreadable"), (0, 0), 1),
             (Leave(), (0, 1), 0),
         ],
-        ids=["done", "release", "park", "leave"],
+        ids=["done", "reject", "release", "park", "leave"],
     )
     def test_each_verdict_does_one_thing_to_the_message(self, verdict, depth, parked):
         """Deleted, hidden for a while, moved aside, or left alone."""
@@ -238,24 +241,68 @@ class TestStopping:
 
         async def scenario() -> Loop:
             loop = Loop(Told(), capacity())
-            receive = loop.queue.receive
+            receive, go = loop.queue.receive, threading.Event()
 
             def late(**arguments: int) -> object:
-                loop.queue.send("late")
-                asyncio.run_coroutine_threadsafe(_set(loop.stop), main).result()
+                assert go.wait(10)
                 return receive(**arguments)
 
-            main = asyncio.get_running_loop()
             loop.queue.receive = late  # type: ignore[method-assign,assignment]
-            await loop.consumer().run(loop.stop, grace_s=1)
+            running = asyncio.create_task(loop.consumer().run(loop.stop, grace_s=10))
+            await asyncio.sleep(0.01)
+            loop.stop.set()
+            await asyncio.sleep(0.01)
+            loop.queue.send("late")
+            go.set()
+            await running
             return loop
 
         loop = asyncio.run(scenario())
         assert loop.told.seen == []
         assert loop.queue.depth() == (1, 0)
 
+    def test_a_poll_that_hangs_does_not_use_up_the_jobs_grace(self):
+        """What is in hand ends meanwhile, and after the grace period nobody waits for SQS."""
 
-async def _set(event: asyncio.Event) -> None:
-    event.set()
-    # One more turn of the loop, so that who waits for it has seen it.
-    await asyncio.sleep(0)
+        async def scenario() -> Loop:
+            loop = filled(Loop(Told(), capacity(window=2)), 1)
+            receive, go = loop.queue.receive, threading.Event()
+
+            def hangs(**arguments: int) -> object:
+                if loop.told.seen:
+                    assert go.wait(10)
+                return receive(**arguments)
+
+            loop.queue.receive = hangs  # type: ignore[method-assign,assignment]
+            running = asyncio.create_task(loop.consumer().run(loop.stop, grace_s=0.3))
+            while not loop.told.seen:
+                await asyncio.sleep(0.001)
+            loop.stop.set()
+            await asyncio.sleep(0.01)
+            loop.told.go.set()
+            await asyncio.wait_for(running, 5)
+            go.set()
+            return loop
+
+        loop = asyncio.run(scenario())
+        assert loop.told.stopped == 0
+        assert loop.queue.depth() == (0, 0)
+
+    def test_told_twice_it_releases_at_once(self):
+        """Whatever is left of the grace period."""
+
+        async def scenario() -> Loop:
+            loop, hurry = filled(Loop(Told(), capacity(window=2)), 2), asyncio.Event()
+            consuming = loop.consumer().run(loop.stop, grace_s=3600, hurry=hurry)
+            running = asyncio.create_task(consuming)
+            while len(loop.told.seen) < 2:
+                await asyncio.sleep(0.001)
+            loop.stop.set()
+            await asyncio.sleep(0.01)
+            hurry.set()
+            await asyncio.wait_for(running, 5)
+            return loop
+
+        loop = asyncio.run(scenario())
+        assert loop.told.stopped == 2
+        assert loop.queue.depth() == (2, 0)

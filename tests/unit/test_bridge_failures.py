@@ -2,15 +2,22 @@
 
 import json
 
+import httpx
 import pytest
 from bridge_bench import failing, message
 
+from bridge.generation import Generation
 from bridge.process import ATTEMPTS
-from bridge.scripted import BreakOff, Hold, Refuse, success
-from bridge.verdict import Done, Park, Release
+from bridge.scripted import BreakOff, Hold, Raw, Refuse, success
+from bridge.verdict import Done, Park, Reject, Release
 from jobs.status import ErrorCode, Status
-from jobs.stream import Accepted, Canceled, Error, Progress
+from jobs.stream import ALONE_HEADER, Accepted, Canceled, Error, Progress
 from records.errors import Unavailable
+
+OUT_OF_MEMORY = [
+    Accepted(replica="r"),
+    Error(code=ErrorCode.OUT_OF_MEMORY, message="CUDA out of memory", retryable=True),
+]
 
 
 class TestFailure:
@@ -20,7 +27,8 @@ class TestFailure:
         at, job = bench([Accepted(replica="r"), error]), make_job()
         at.accept(job)
 
-        assert at.process(message(job)) == Done()
+        verdict = Reject(code=ErrorCode.INVALID_INPUT, message="the mask is not a picture")
+        assert at.process(message(job)) == verdict
 
         record = at.record(job.uid)
         assert record.status is Status.FAILED
@@ -38,7 +46,7 @@ class TestFailure:
         at, job = bench([Refuse(status=status)]), make_job()
         at.accept(job)
 
-        assert at.process(message(job)) == Done()
+        assert isinstance(at.process(message(job)), Reject)
         assert at.record(job.uid).status is Status.FAILED
 
     @pytest.mark.parametrize(
@@ -46,6 +54,9 @@ class TestFailure:
         [
             [Refuse(status=503)],
             [Refuse(status=500)],
+            [Accepted(replica="r"), BreakOff(httpx.ReadTimeout("silence"))],
+            [Accepted(replica="r"), BreakOff(httpx.ReadError("connection reset"))],
+            [Accepted(replica="r"), Raw("{")],
             [Accepted(replica="r"), Progress(stage="denoise", step=1, total=4)],
             [Accepted(replica="r"), BreakOff()],
             [Accepted(replica="r"), Canceled()],
@@ -54,7 +65,17 @@ class TestFailure:
                 Error(code=ErrorCode.OUT_OF_MEMORY, message="", retryable=True),
             ],
         ],
-        ids=["503", "500", "no last line", "broken off", "given up", "out of memory"],
+        ids=[
+            "503",
+            "500",
+            "timeout",
+            "reset",
+            "half a line",
+            "no last line",
+            "broken off",
+            "given up",
+            "out of memory",
+        ],
     )
     def test_a_failure_of_the_infrastructure_is_another_attempt_later(
         self, bench, make_job, script
@@ -85,11 +106,69 @@ class TestFailure:
         for attempt in range(1, ATTEMPTS):
             assert isinstance(at.process(message(job)), Release)
             assert at.record(job.uid).attempt == attempt
-        assert at.process(message(job)) == Done()
+        assert isinstance(at.process(message(job)), Reject)
 
         record = at.record(job.uid)
         assert record.status is Status.FAILED
         assert record.attempt == ATTEMPTS
+
+    def test_ten_releases_and_then_a_success_end_in_succeeded(self, bench, make_job):
+        """The receive count is not the attempt count."""
+        at, job = bench(*[[Refuse(status=503)]] * 10, success()), make_job()
+        at.accept(job)
+        verdicts = [at.process(message(job)) for _ in range(11)]
+
+        assert [type(each) for each in verdicts] == [Release] * 10 + [Done]
+        record = at.record(job.uid)
+        assert (record.status, record.attempt) == (Status.SUCCEEDED, 1)
+
+    def test_out_of_memory_is_tried_once_more_alone(self, bench, make_job):
+        """Beside others it did not fit; alone it may."""
+        at, job = bench(OUT_OF_MEMORY, success()), make_job()
+        at.accept(job)
+
+        assert isinstance(at.process(message(job)), Release)
+        assert at.process(message(job)) == Done()
+        assert [ALONE_HEADER in headers for headers in at.serve.headers] == [False, True]
+        assert at.record(job.uid).status is Status.SUCCEEDED
+
+    def test_out_of_memory_alone_fails_the_job_as_such(self, bench, make_job):
+        """A third attempt would end the same."""
+        at, job = bench(OUT_OF_MEMORY), make_job()
+        at.accept(job)
+
+        assert isinstance(at.process(message(job)), Release)
+        verdict = at.process(message(job))
+        assert isinstance(verdict, Reject)
+        assert verdict.code is ErrorCode.OUT_OF_MEMORY
+        record = at.record(job.uid)
+        assert (record.status, record.attempt) == (Status.FAILED, 2)
+        assert record.outcome.error.code is ErrorCode.OUT_OF_MEMORY
+
+    def test_a_bug_of_ours_gives_the_job_back_and_ends_when_the_budget_has(
+        self, bench, make_job, monkeypatch
+    ):
+        """Unforeseen is not swallowed: it is logged, and costs what it has cost."""
+        at, job = bench(success()), make_job()
+        at.accept(job)
+        monkeypatch.setattr(Generation, "_upload", lambda *_: 1 / 0)
+
+        for attempt in range(1, ATTEMPTS):
+            assert isinstance(at.process(message(job)), Release)
+            assert at.record(job.uid).attempt == attempt
+            assert at.record(job.uid).status is Status.QUEUED
+        assert isinstance(at.process(message(job)), Reject)
+        assert at.record(job.uid).status is Status.FAILED
+
+    def test_a_serve_that_never_has_room_gets_the_message_taken_back(self, bench, make_job):
+        """What holds a message without end hides that nothing moves."""
+        at, job = bench([Refuse(status=429, retry_after="0.1")]), make_job()
+        at.accept(job)
+        at.patience_s = 0.3
+
+        assert isinstance(at.process(message(job)), Release)
+        assert len(at.serve.posted) == 4
+        assert at.record(job.uid).attempt == 0
 
     def test_overload_is_waited_out_without_a_release(self, bench, make_job):
         """429 keeps the message here: nobody else could do more with it."""

@@ -2,7 +2,9 @@
 
 import threading
 
-from bridge.heartbeat import Heartbeat
+import pytest
+
+from bridge.heartbeat import SQS_MOST_S, Heartbeat
 from records.errors import ObjectMissing, Unavailable
 from records.memory import MemoryQueue
 
@@ -39,6 +41,39 @@ def test_without_a_beat_the_message_is_visible_again():
     heartbeat, queue, clock = heart()
     queue.send("m")
     heartbeat.add(queue.receive(limit=1, wait_s=0)[0])
+    clock.now += 31
+    assert queue.depth() == (1, 0)
+
+
+def test_a_message_whose_work_has_died_is_let_go():
+    """Nobody would ever give it back."""
+    heartbeat, queue, clock = heart()
+    queue.send("m")
+    work = {"alive": True}
+    heartbeat.add(queue.receive(limit=1, wait_s=0)[0], alive=lambda: work["alive"])
+    clock.now += 20
+    heartbeat.beat()
+    work["alive"] = False
+    clock.now += 20
+    heartbeat.beat()
+    clock.now += 11
+    assert queue.depth() == (1, 0)
+
+
+@pytest.mark.parametrize(("most_s", "kept_s"), [(100, 100), (10**6, SQS_MOST_S - 30)])
+def test_no_message_is_kept_for_longer_than_an_attempt_may_take_nor_than_sqs_allows(most_s, kept_s):
+    """Beyond SQS's twelve hours it would refuse, and then it is too late."""
+    clock = Clock()
+    queue = MemoryQueue(visibility_s=30, clock=clock)
+    heartbeat = Heartbeat(queue, visibility_s=30, interval_s=5, most_s=most_s, clock=clock)
+    queue.send("m")
+    heartbeat.add(queue.receive(limit=1, wait_s=0)[0])
+    while clock.now + 20 < kept_s:
+        clock.now += 20
+        heartbeat.beat()
+        assert queue.depth() == (0, 1)
+    clock.now = kept_s
+    heartbeat.beat()
     clock.now += 31
     assert queue.depth() == (1, 0)
 

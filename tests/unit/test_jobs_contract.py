@@ -31,7 +31,7 @@ LABELS = st.text(alphabet=string.ascii_letters + string.digits + "_-", min_size=
 #: The lifecycle as design section 2 has it, with the takeover of a lease that ran out.
 LEGAL = {
     "queued": "starting failed canceled expired",
-    "starting": "starting processing queued failed canceled expired",
+    "starting": "starting processing queued succeeded failed canceled expired",
     "processing": "starting queued succeeded failed canceled expired",
     "succeeded": "",
     "failed": "",

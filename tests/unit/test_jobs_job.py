@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from jobs.catalogue import Catalogue
 from jobs.errors import InvalidCatalogue, InvalidJob, UnknownModel, UnknownRuntime
@@ -157,10 +158,30 @@ def test_a_task_that_a_model_does_not_do_is_refused(make):
         make(sample_request(Task.IMAGE_TO_IMAGE) | {"model": "large"})
 
 
-def test_a_callback_is_refused_rather_than_ignored(make):
+def test_a_callback_is_kept_as_it_was_written(make):
+    """It may hold a token, to the letter."""
+    url = "https://Example.org/hook?token=a%2Fb"
+    assert make({**sample_request(), "callback": url}).callback == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.org/",
+        "ftp://example.org/",
+        "example.org",
+        "https://",
+        "https://user:secret@example.org/",
+        "https://example.org:8443/",
+        "https://example.org/" + "x" * 2048,
+        "",
+        5,
+    ],
+)
+def test_a_callback_that_would_never_be_called_is_refused(url):
     """A client that waits for a call would wait for ever."""
-    with pytest.raises(InvalidJob, match="/callback: webhooks are not delivered yet"):
-        make({**sample_request(), "callback": "https://example.org"})
+    with pytest.raises(ValidationError, match="callback"):
+        JobRequest.model_validate({**sample_request(), "callback": url})
 
 
 def test_the_seed_of_a_job_without_one_is_its_uids(make):

@@ -9,6 +9,7 @@ from jobs.outcome import Outcome
 from records import accept as accept_module
 from records.accept import accept
 from records.errors import (
+    MISSING,
     ConditionFailed,
     IdInUse,
     ObjectChanged,
@@ -186,7 +187,7 @@ def refused(code, **more):
 )
 def test_every_error_of_aws_becomes_one_of_ours(error, ours):
     """What the job is not to blame for is an outage, never a failure of the job."""
-    with pytest.raises(RecordsError) as raised, translated("what we did", may_miss=True):
+    with pytest.raises(RecordsError) as raised, translated("what we did", missing=MISSING):
         raise error
     assert type(raised.value) is ours
     assert raised.value.__cause__ is error
