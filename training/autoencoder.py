@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.drawing import as_tensor, draw
-from training.scene import PICTURE_SIZE
+from training.scene import PICTURE_SIZE, Item
 from training.split import training_scenes
 from training.stage import Plan
 
@@ -26,7 +26,7 @@ KL_WEIGHT = 1e-3
 LATENT_NOISE = 0.25
 
 PLAN = Plan(name="autoencoder", steps=3000, learning_rate=2e-3, decay_share=0.5)
-POLISH_PLAN = Plan(name="decoder", steps=2000, learning_rate=1e-3, decay_share=0.6, ema_decay=0.99)
+POLISH_PLAN = Plan(name="decoder", steps=4500, learning_rate=1e-3, decay_share=0.6, ema_decay=0.99)
 
 
 def build_autoencoder() -> AutoencoderKL:
@@ -44,16 +44,20 @@ def build_autoencoder() -> AutoencoderKL:
     )
 
 
-def picture_batch(seed: str, count: int, *, small_share: float = 0.0) -> Tensor:
+def picture_batch(seed: str, count: int, *, hard_share: float = 0.0) -> Tensor:
     """Training pictures of a seed: (count, 3, 64, 64), -1 to 1.
 
-    At least `small_share` of them hold a small item.
+    At least `hard_share` of them hold an item that is small or striped.
     """
     scenes = training_scenes(Random(seed))
-    with_small = (scene for scene in scenes if any(item.size == "small" for item in scene.items))
-    few = round(count * small_share)
-    chosen = [*islice(with_small, few), *islice(scenes, count - few)]
+    hard = (scene for scene in scenes if any(map(_is_hard, scene.items)))
+    few = round(count * hard_share)
+    chosen = [*islice(hard, few), *islice(scenes, count - few)]
     return as_tensor([draw(scene) for scene in chosen])
+
+
+def _is_hard(item: Item) -> bool:
+    return item.size == "small" or item.fill == "striped"
 
 
 def autoencoder_loss(autoencoder: AutoencoderKL, *, seed: int, step: int, device: str) -> Tensor:
@@ -75,9 +79,9 @@ def polish_loss(autoencoder: AutoencoderKL, *, seed: int, step: int, device: str
     """Weighted L1 of decoding noisy latents, with the encoder left alone.
 
     The latents stay as the denoiser learnt them, so this can follow at any time. What the round
-    trip loses is in the small items: three of four pictures hold one.
+    trip loses is in small and striped items.
     """
-    pictures = picture_batch(f"decoder {seed} {step}", BATCH, small_share=0.5).to(device)
+    pictures = picture_batch(f"decoder {seed} {step}", BATCH, hard_share=0.7).to(device)
     generator = torch.Generator().manual_seed(step)
     with torch.no_grad():
         latents = autoencoder.encode(pictures).latent_dist.mode()
