@@ -1,0 +1,59 @@
+"""ministack, and the two things of API Gateway that it lacks and we use: `python emulator.py`.
+
+PutRestApi, although ministack can read an OpenAPI body: CloudFormation's stacks bring some. And
+with `api_key_source = AUTHORIZER` API Gateway counts a request under the key that the authorizer
+names in `usageIdentifierKey`; ministack only ever looks at the header.
+"""
+
+import json
+import runpy
+from contextvars import ContextVar
+
+from ministack.services import apigateway_v1
+
+_ANY = "x-amazon-apigateway-any-method"
+_usage_key: ContextVar[str | None] = ContextVar("usage_key", default=None)
+_invoke = apigateway_v1._invoke_authorizer_lambda
+_handle = apigateway_v1.handle_request
+
+
+async def _invoke_authorizer(*arguments):
+    """The authorizer's answer, with its usage key kept for the check that comes next."""
+    result = await _invoke(*arguments)
+    answer = (result or {}).get("body")
+    answer = json.loads(answer) if isinstance(answer, str | bytes) else answer
+    _usage_key.set((answer or {}).get("usageIdentifierKey"))
+    return result
+
+
+async def _handle_request(method, path, headers, body, query_params):
+    """Any request, with `PUT /restapis/{id}` among them."""
+    parts = path.strip("/").split("/")
+    if method == "PUT" and parts[0] == "restapis" and len(parts) == 2:
+        return _put_rest_api(parts[1], json.loads(body))
+    return await _handle(method, path, headers, body, query_params)
+
+
+def _put_rest_api(api_id, document):
+    """The API with the document's methods, whatever it had before."""
+    resources = apigateway_v1._resources[api_id]
+    for name in [name for name, resource in resources.items() if resource["path"] != "/"]:
+        del resources[name]
+    apigateway_v1._authorizers_v1[api_id] = {}
+    schemes = apigateway_v1._import_security_schemes(api_id, document)
+    for path, methods in document["paths"].items():
+        known = {("any" if name == _ANY else name): methods[name] for name in methods}
+        apigateway_v1._import_path_item(api_id, path, known, schemes)
+    api = apigateway_v1._rest_apis[api_id]
+    api["binaryMediaTypes"] = document["x-amazon-apigateway-binary-media-types"]
+    return apigateway_v1._get_rest_api(api_id)
+
+
+apigateway_v1._OPENAPI_HTTP_METHODS.add("any")
+apigateway_v1._invoke_authorizer_lambda = _invoke_authorizer
+apigateway_v1._api_key_from_request = lambda headers: _usage_key.get()
+
+apigateway_v1.handle_request = _handle_request
+
+if __name__ == "__main__":
+    runpy.run_module("ministack", run_name="__main__", alter_sys=True)
