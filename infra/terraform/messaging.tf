@@ -29,7 +29,7 @@ locals {
   # A message without any attribute matches no filter policy at all: the topic's own metric of
   # those has an alarm (observability.tf).
   priority_rules = {
-    interactive = [{ anything-but = ["batch"] }, { exists = false }]
+    interactive = [{ exists = false }, { anything-but = ["batch"] }]
     batch       = ["batch"]
   }
   # SNS takes `$or` for an operator only where it has two members.

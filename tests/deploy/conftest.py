@@ -187,6 +187,19 @@ def applied(emulator: Emulator, module: Terraform) -> Iterator[Applied]:
 
 
 @pytest.fixture(scope="session")
+def plan(applied: Applied) -> dict[str, Any]:
+    """A plan after the apply: nothing was changed in between."""
+    return applied.terraform.plan()
+
+
+@pytest.fixture(scope="session")
+def planned(plan: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """address -> attributes as the module says them: the emulator does not keep all of them."""
+    resources = plan["planned_values"]["root_module"]["resources"]
+    return {resource["address"]: resource["values"] for resource in resources}
+
+
+@pytest.fixture(scope="session")
 def destroyed(applied: Applied) -> Applied:
     """The stack after its end: whoever asks for it comes last."""
     applied.terraform.destroy()

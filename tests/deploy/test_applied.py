@@ -83,10 +83,10 @@ def test_public_paths_need_no_key(http, path):
     assert http.get(path).status_code == 200
 
 
-def test_a_second_plan_finds_nothing_to_change(applied):
+def test_a_second_plan_finds_nothing_to_change(plan):
     """But for what the emulator does not keep, attribute by attribute."""
     changed = {}
-    for change in applied.terraform.plan()["resource_changes"]:
+    for change in plan["resource_changes"]:
         actions = change["change"]["actions"]
         if actions in (["no-op"], ["read"]):
             continue
