@@ -8,6 +8,8 @@ PYTHON ?= python3.11
 # `make lambda PYTHON=3.13` means Lambda's Python, not the one to install with.
 INTERPRETER := $(if $(filter lambda,$(MAKECMDGOALS)),python3.11,$(PYTHON))
 ARCH ?= arm64
+# An environment of its own: it pins other versions of what we use.
+CHECKOV := .cache/checkov/.installed
 VENV := .venv
 # Installed once for each state of what is to be installed.
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
@@ -18,7 +20,7 @@ TESTS := $(if $(FAST),tests/unit tests/contract,tests)
 PACKAGES := jobs records client api bridge serve_app gradio_ui loadtest darkroom
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up burst lambda openapi test lint fix clean
+.PHONY: help install demo up burst lambda openapi checkov test lint fix clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -55,12 +57,19 @@ lambda: install
 openapi: install
 	@$(VENV)/bin/python -m api.gateway >infra/terraform/openapi.json
 
+checkov: $(CHECKOV)
+
+$(CHECKOV): infra/terraform/checkov.txt | $(STAMP)
+	@test -x $(@D)/bin/python || $(VENV)/bin/python -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
 lint: install
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-test: lint
+test: lint $(if $(FAST),,$(CHECKOV))
 	$(VENV)/bin/pytest $(TESTS)
 
 fix: install

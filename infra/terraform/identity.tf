@@ -170,7 +170,7 @@ resource "aws_iam_role" "this" {
     Statement = [merge(
       {
         Effect    = "Allow"
-        Principal = { Service = each.value.service == "pods" ? local.pods_principal : local.principal[each.value.service] }
+        Principal = { Service = local.trusted_principals[each.value.service] }
         Action    = each.value.actions
       },
       # Another account's cluster must not be able to hand our roles to its pods.
@@ -182,6 +182,13 @@ resource "aws_iam_role" "this" {
 locals {
   # EKS's principal with the pods' service before it; the suffix is the same in every partition.
   pods_principal = "pods.${local.principal.eks}"
+  # In China EC2 goes by both names.
+  ec2_principals = distinct([local.principal.ec2, "ec2.${data.aws_partition.current.dns_suffix}"])
+  trusted_principals = {
+    pods   = [local.pods_principal]
+    lambda = [local.principal.lambda]
+    ec2    = local.ec2_principals
+  }
 }
 
 resource "aws_iam_role_policy" "this" {
@@ -227,7 +234,7 @@ resource "aws_iam_role" "node" {
   name = "${var.name}-node"
   assume_role_policy = jsonencode({
     Version   = "2012-10-17"
-    Statement = [{ Effect = "Allow", Principal = { Service = local.principal.ec2 }, Action = "sts:AssumeRole" }]
+    Statement = [{ Effect = "Allow", Principal = { Service = local.ec2_principals }, Action = "sts:AssumeRole" }]
   })
 }
 

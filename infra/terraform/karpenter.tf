@@ -66,7 +66,7 @@ locals {
     {
       Action    = ["iam:PassRole"]
       Resource  = [aws_iam_role.karpenter_node.arn]
-      Condition = { StringEquals = { "iam:PassedToService" = local.principal.ec2 } }
+      Condition = { StringEquals = { "iam:PassedToService" = local.ec2_principals } }
     },
     {
       Action   = ["iam:CreateInstanceProfile", "iam:TagInstanceProfile"]

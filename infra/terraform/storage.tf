@@ -167,14 +167,6 @@ locals {
   }
 }
 
-# Random, made while applying, and written past the state.
-ephemeral "aws_secretsmanager_random_password" "of" {
-  for_each = local.secrets
-
-  password_length     = 48
-  exclude_punctuation = true
-}
-
 resource "aws_secretsmanager_secret" "this" {
   for_each = local.secrets
 
@@ -182,15 +174,6 @@ resource "aws_secretsmanager_secret" "this" {
   description = each.value
   # Days in which a deletion can be taken back.
   recovery_window_in_days = var.disposable ? 0 : 7
-}
-
-resource "aws_secretsmanager_secret_version" "this" {
-  for_each = local.secrets
-
-  secret_id        = aws_secretsmanager_secret.this[each.key].id
-  secret_string_wo = ephemeral.aws_secretsmanager_random_password.of[each.key].random_password
-  # A higher number makes a new password.
-  secret_string_wo_version = 1
 }
 
 resource "aws_ecr_repository" "this" {

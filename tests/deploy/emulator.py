@@ -1,20 +1,23 @@
-"""ministack, and the two things of API Gateway that it lacks and we use: `python emulator.py`.
+"""ministack, and the three things that it lacks and we use: `python emulator.py`.
 
-PutRestApi, although ministack can read an OpenAPI body: CloudFormation's stacks bring some. And
-with `api_key_source = AUTHORIZER` API Gateway counts a request under the key that the authorizer
-names in `usageIdentifierKey`; ministack only ever looks at the header.
+- PutRestApi, although ministack can read an OpenAPI body: CloudFormation's stacks bring some.
+- With `api_key_source = AUTHORIZER` API Gateway counts a request under the key that the authorizer
+  names in `usageIdentifierKey`; ministack only ever looks at the header.
+- In China a caller's ARN is of China's partition: Terraform's provider goes by it.
 """
 
 import json
 import runpy
 from contextvars import ContextVar
 
-from ministack.services import apigateway_v1
+from ministack.core.responses import get_region
+from ministack.services import apigateway_v1, sts
 
 _ANY = "x-amazon-apigateway-any-method"
 _usage_key: ContextVar[str | None] = ContextVar("usage_key", default=None)
 _invoke = apigateway_v1._invoke_authorizer_lambda
 _handle = apigateway_v1.handle_request
+_handle_sts = sts.handle_request
 
 
 async def _invoke_authorizer(*arguments):
@@ -49,11 +52,21 @@ def _put_rest_api(api_id, document):
     return apigateway_v1._get_rest_api(api_id)
 
 
+async def _handle_sts_request(*arguments):
+    """Who the caller is, in the partition of the region that was asked."""
+    status, headers, body = await _handle_sts(*arguments)
+    if get_region().startswith("cn-"):
+        text = body.decode() if isinstance(body, bytes) else body
+        body = text.replace("arn:aws:", "arn:aws-cn:").encode()
+    return status, headers, body
+
+
 apigateway_v1._OPENAPI_HTTP_METHODS.add("any")
 apigateway_v1._invoke_authorizer_lambda = _invoke_authorizer
 apigateway_v1._api_key_from_request = lambda headers: _usage_key.get()
 
 apigateway_v1.handle_request = _handle_request
+sts.handle_request = _handle_sts_request
 
 if __name__ == "__main__":
     runpy.run_module("ministack", run_name="__main__", alter_sys=True)

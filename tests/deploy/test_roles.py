@@ -211,5 +211,5 @@ def test_pods_get_their_roles_by_service_account(applied):
     assert len(places) == len(associations) == 13
     for address, made in applied.of_type("aws_iam_role").items():
         trusted = json.loads(made["assume_role_policy"])["Statement"][0]
-        if trusted["Principal"].get("Service") == "pods.eks.amazonaws.com":
+        if "pods.eks.amazonaws.com" in trusted["Principal"]["Service"]:
             assert trusted["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}, address
