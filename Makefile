@@ -1,6 +1,7 @@
 # make demo   one image through the whole system, then everything is stopped again
 # make up     the whole system stays until Ctrl-C
 # make test   lint, types and all tests; FAST=1 for unit and contract tests only
+# make test-deploy  the data plane on a second emulator, some minutes
 # make burst  100 jobs at once, every one accounted for by its notice
 # make lambda the zip of the API for Lambda; ARCH=arm64|x86_64|host PYTHON=3.13
 
@@ -20,7 +21,7 @@ TESTS := $(if $(FAST),tests/unit tests/contract,tests)
 PACKAGES := jobs records client api bridge serve_app gradio_ui loadtest darkroom
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up burst lambda openapi checkov test lint fix clean
+.PHONY: help install demo up burst lambda openapi cost checkov test test-deploy lint fix clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -57,6 +58,9 @@ lambda: install
 openapi: install
 	@$(VENV)/bin/python -m api.gateway >infra/terraform/openapi.json
 
+cost: install
+	@$(VENV)/bin/python -m darkroom.cost_page >docs/cost.md
+
 checkov: $(CHECKOV)
 
 $(CHECKOV): infra/terraform/checkov.txt | $(STAMP)
@@ -71,6 +75,9 @@ lint: install
 
 test: lint $(if $(FAST),,$(CHECKOV))
 	$(VENV)/bin/pytest $(TESTS)
+
+test-deploy: install
+	$(VENV)/bin/pytest -m long tests/deploy
 
 fix: install
 	$(VENV)/bin/ruff check --fix .

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from client.errors import ClientError
+from darkroom.cost_command import cost
 from darkroom.demo import Demo, run_demo
 from darkroom.doctor import examine
 from darkroom.download import download
@@ -38,6 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(jobs_app, name="jobs", help="Look at jobs, cancel and delete them.")
+app.command()(cost)
 
 DEFAULT_PROMPT = "a large yellow star on a blue background"
 

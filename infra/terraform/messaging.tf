@@ -203,7 +203,7 @@ resource "aws_sqs_queue" "last" {
   kms_master_key_id         = aws_kms_key.messaging.arn
   message_retention_seconds = local.longest_retention_s
   policy                    = local.queue_policies[each.key]
-  redrive_allow_policy = jsonencode(length(each.value.moved_from) == 0 ? { redrivePermission = "denyAll", sourceQueueArns = null } : {
+  redrive_allow_policy = length(each.value.moved_from) == 0 ? jsonencode({ redrivePermission = "denyAll" }) : jsonencode({
     redrivePermission = "byQueue"
     sourceQueueArns   = [for queue in each.value.moved_from : local.queue_arns[queue]]
   })

@@ -100,9 +100,11 @@ class Terraform:
         """Remove everything."""
         self.run("destroy", "-no-color", "-input=false", "-auto-approve", "-parallelism=30")
 
-    def plan(self) -> dict[str, object]:
+    def plan(self, *arguments: str) -> dict[str, object]:
         """What an apply would do now."""
-        self.run("plan", "-no-color", "-input=false", "-parallelism=30", "-out=plan.bin")
+        self.run(
+            "plan", "-no-color", "-input=false", "-parallelism=30", "-out=plan.bin", *arguments
+        )
         return json.loads(self.run("show", "-json", "plan.bin"))
 
     def state(self) -> dict[str, object]:

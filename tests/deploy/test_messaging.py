@@ -1,34 +1,10 @@
 """Where a message goes: each combination of attributes to exactly one queue."""
 
-import itertools
 import json
 
 import pytest
 from moto.sns.utils import FilterPolicyMatcher
-
-#: What may be said of a message, and None: nothing. `demo` and `other` are runtimes, the two
-#: files lead to them.
-VALUES = {
-    "runtime": (None, "demo", "other", "DEMO", "elsewhere"),
-    "priority": (None, "interactive", "batch", "urgent"),
-    "sd_model_checkpoint": (None, "first.safetensors", "second.safetensors", "unknown.ckpt"),
-    "tenant": (None, "ada"),
-}
-COMBINATIONS = [
-    {name: value for name, value in zip(VALUES, values, strict=True) if value is not None}
-    for values in itertools.product(*VALUES.values())
-]
-ROUTES = {"first.safetensors": "demo", "second.safetensors": "other"}
-
-
-def expected(attributes):
-    """The queue that a message with these attributes belongs in."""
-    runtime = attributes.get("runtime")
-    if runtime is None:
-        runtime = ROUTES.get(attributes.get("sd_model_checkpoint"))
-    if runtime not in ("demo", "other"):
-        return "unrouted"
-    return f"{runtime}-batch" if attributes.get("priority") == "batch" else runtime
+from routing import COMBINATIONS, EACH_IN_ITS_QUEUE, delivered, expected
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +25,7 @@ def test_each_combination_of_attributes_has_exactly_one_queue(subscriptions):
         for queue, subscription in subscriptions.items()
     }
     assert set(policies) == {"demo", "demo-batch", "other", "other-batch", "unrouted"}
-    for attributes in filter(None, COMBINATIONS):
+    for attributes in COMBINATIONS:
         given = {name: {"Type": "String", "Value": value} for name, value in attributes.items()}
         taken = [queue for queue, policy in policies.items() if policy.matches(given, "")]
         assert taken == [expected(attributes)], attributes
@@ -57,30 +33,13 @@ def test_each_combination_of_attributes_has_exactly_one_queue(subscriptions):
 
 def test_each_message_arrives_where_it_belongs(applied, subscriptions):
     """By what lies in the queues after one message of each kind; the body comes as it was."""
-    sns, sqs = applied.emulator.client("sns"), applied.emulator.client("sqs")
-    topic = applied.outputs["app_config"]["shared"]["DARKROOM_JOBS_TOPIC_ARN"]
-    sent = [attributes for attributes in COMBINATIONS if attributes and "tenant" not in attributes]
-    for number, attributes in enumerate(sent):
-        sns.publish(
-            TopicArn=topic,
-            Message=f"combination {number}",
-            MessageAttributes={
-                name: {"DataType": "String", "StringValue": value}
-                for name, value in attributes.items()
-            },
-        )
-    arrived = {}
-    for queue in subscriptions:
-        url = sqs.get_queue_url(QueueName=f"demo-{queue}")["QueueUrl"]
-        while messages := sqs.receive_message(
-            QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=0, VisibilityTimeout=60
-        ).get("Messages"):
-            for message in messages:
-                # Jobs of other tests lie here too; they stay.
-                if message["Body"].startswith("combination "):
-                    arrived.setdefault(int(message["Body"].split()[1]), []).append(queue)
-                    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-    assert arrived == {number: [expected(each)] for number, each in enumerate(sent)}
+    arrived = delivered(
+        applied.emulator.client("sns"),
+        applied.emulator.client("sqs"),
+        topic=applied.outputs["app_config"]["shared"]["DARKROOM_JOBS_TOPIC_ARN"],
+        queues=subscriptions,
+    )
+    assert arrived == EACH_IN_ITS_QUEUE
 
 
 def test_no_filter_policy_has_more_combinations_than_sns_allows(subscriptions):
