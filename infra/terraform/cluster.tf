@@ -30,8 +30,9 @@ resource "aws_eks_cluster" "this" {
   bootstrap_self_managed_addons = false
 
   access_config {
-    authentication_mode                         = "API"
-    bootstrap_cluster_creator_admin_permissions = false
+    authentication_mode = "API"
+    # Somebody has to get in.
+    bootstrap_cluster_creator_admin_permissions = length(var.admin_principals) == 0
   }
 
   # Extended support would cost 365 USD a month more; this upgrades instead.

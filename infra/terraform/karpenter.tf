@@ -63,6 +63,8 @@ locals {
     { Action = ["ssm:GetParameter"], Resource = ["arn:${local.partition}:ssm:${local.region}::parameter/aws/service/*"] },
     { Action = ["pricing:GetProducts"], Resource = ["*"] },
     { Action = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueUrl"], Resource = [local.interruptions_arn] },
+    # The queue is encrypted.
+    { Action = ["kms:Decrypt"], Resource = [aws_kms_key.messaging.arn] },
     {
       Action    = ["iam:PassRole"]
       Resource  = [aws_iam_role.karpenter_node.arn]

@@ -32,38 +32,31 @@ locals {
     interactive = [{ exists = false }, { anything-but = ["batch"] }]
     batch       = ["batch"]
   }
-  # SNS takes `$or` for an operator only where it has two members.
+  # SNS multiplies the numbers of values in all arrays of a policy, `$or` among them, and allows
+  # 150: four times the checkpoints of a runtime here (variables.tf). What all members of `$or`
+  # would have in common therefore stands beside it.
   job_filters = {
     for queue, job in local.job_queues : queue => length(local.checkpoints_of[job.runtime]) == 0 ? jsonencode({
       runtime  = [job.runtime]
       priority = local.priority_rules[job.batch ? "batch" : "interactive"]
       }) : jsonencode({
+      priority = local.priority_rules[job.batch ? "batch" : "interactive"]
       "$or" = [
-        {
-          runtime  = [job.runtime]
-          priority = local.priority_rules[job.batch ? "batch" : "interactive"]
-        },
-        {
-          runtime             = [{ exists = false }]
-          sd_model_checkpoint = local.checkpoints_of[job.runtime]
-          priority            = local.priority_rules[job.batch ? "batch" : "interactive"]
-        },
+        { runtime = [job.runtime] },
+        { runtime = [{ exists = false }], sd_model_checkpoint = local.checkpoints_of[job.runtime] },
       ]
     })
   }
-  unrouted_filter = jsonencode({
-    "$or" = concat(
-      [{ runtime = [{ anything-but = keys(local.runtimes) }] }],
-      length(var.checkpoints) == 0 ? [] : [{
+  unrouted_filter = length(var.checkpoints) == 0 ? jsonencode({
+    runtime = [{ exists = false }, { anything-but = keys(local.runtimes) }]
+    }) : jsonencode({
+    "$or" = [
+      { runtime = [{ anything-but = keys(local.runtimes) }] },
+      {
         runtime             = [{ exists = false }]
-        sd_model_checkpoint = [{ anything-but = keys(var.checkpoints) }]
-      }],
-      length(var.checkpoints) == 0 ? [] : [{
-        runtime             = [{ exists = false }]
-        sd_model_checkpoint = [{ exists = false }]
-      }],
-      length(var.checkpoints) > 0 ? [] : [{ runtime = [{ exists = false }] }],
-    )
+        sd_model_checkpoint = [{ exists = false }, { anything-but = keys(var.checkpoints) }]
+      },
+    ]
   })
 }
 

@@ -188,6 +188,7 @@ resource "aws_cloudwatch_metric_alarm" "gpu_quota" {
   }
 }
 
+# Counts what carries our tag, once the tag is activated for cost allocation in the account.
 resource "aws_budgets_budget" "monthly" {
   count = var.monthly_budget_usd == null ? 0 : 1
 

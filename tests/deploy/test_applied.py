@@ -77,6 +77,29 @@ def test_paths_of_the_guidance_reach_the_app(applied, http, key, path):
     assert "Missing Authentication Token" not in answer.text
 
 
+def test_a_body_that_lambda_could_not_take_is_refused_with_what_to_do(http, key):
+    """413 in our words, a little below Lambda's own 6 MB."""
+    answer = http.post("/v1/jobs", content=b"x" * 5_600_000, headers={"x-api-key": key})
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+    assert "by reference" in answer.json()["detail"]
+
+
+def test_what_the_gateway_refuses_itself_is_answered_in_our_words(applied):
+    """10 MB, 6 MB and 29 s are API Gateway's and Lambda's; each answer names its limit."""
+    answers = {
+        made["response_type"]: json.loads(made["response_templates"]["application/json"])
+        for made in applied.of_type("aws_api_gateway_gateway_response").values()
+    }
+    for kind, limit in {
+        "REQUEST_TOO_LARGE": "10 MB",
+        "INTEGRATION_FAILURE": "5.5 MB",
+        "INTEGRATION_TIMEOUT": "29 s",
+    }.items():
+        assert limit in answers[kind]["detail"]
+    for answer in answers.values():
+        assert answer.keys() == {"type", "title", "status", "detail", "code"}
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/openapi.json", "/docs"])
 def test_public_paths_need_no_key(http, path):
     """Health and documentation."""

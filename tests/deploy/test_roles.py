@@ -162,6 +162,20 @@ def test_a_condition_decides(policies, role, action, resource, told, answer):
     assert allowed(policies[role], action, resource, told) is answer
 
 
+def test_who_meets_an_encrypted_queue_or_topic_may_use_its_key(applied, policies):
+    """Without it a message can be neither sent nor read, whatever else is allowed."""
+    key = applied.resources["aws_kms_key.messaging"]["arn"]
+    messages = ("sqs:ReceiveMessage", "sqs:SendMessage", "sns:Publish")
+    meet = {
+        role
+        for action, resource in TABLE_OF_RIGHTS
+        if action in messages
+        for role in TABLE_OF_RIGHTS[action, resource]
+    }
+    may = {role for role, found in policies.items() if allowed(found, "kms:Decrypt", key)}
+    assert may == meet
+
+
 def test_secrets_are_read_by_those_who_use_them(applied, policies):
     """Ray's token is mounted by the operator's own means, not by any of our roles."""
     readers = {

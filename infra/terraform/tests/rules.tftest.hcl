@@ -116,6 +116,10 @@ run "cluster" {
     error_message = "Without admin_cidrs there is no public endpoint."
   }
   assert {
+    condition     = aws_eks_cluster.this.access_config[0].bootstrap_cluster_creator_admin_permissions
+    error_message = "While nobody is named, whoever makes the cluster gets in."
+  }
+  assert {
     condition     = length(aws_nat_gateway.this) == 1 && length(aws_subnet.private) == 3
     error_message = "One NAT gateway for three zones."
   }
@@ -174,10 +178,16 @@ run "existing_vpc" {
   }
 }
 
-run "public_endpoint" {
+run "administrators" {
   command = plan
   variables {
-    admin_cidrs = ["192.0.2.0/24"]
+    admin_cidrs      = ["192.0.2.0/24"]
+    admin_principals = ["arn:aws:iam::111122223333:role/admin"]
+  }
+
+  assert {
+    condition     = !aws_eks_cluster.this.access_config[0].bootstrap_cluster_creator_admin_permissions && length(aws_eks_access_entry.admin) == 1
+    error_message = "Who is named administers the cluster, and nobody else."
   }
 
   assert {
