@@ -50,6 +50,11 @@ variable "runtimes_file" {
     condition     = alltrue([for runtime in try(keys(yamldecode(file(var.runtimes_file)).runtimes), []) : can(regex("^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$", runtime))])
     error_message = "A runtime's name becomes part of queue names: at most 32 lower-case letters, digits and hyphens."
   }
+
+  validation {
+    condition     = !anytrue([for runtime in try(keys(yamldecode(file(var.runtimes_file)).runtimes), []) : can(regex("(-batch|-dead-letters|-parked)$|^(unrouted|undelivered|webhooks|interruptions)$", runtime))])
+    error_message = "No runtime is called as one of our other queues."
+  }
 }
 
 variable "checkpoints" {
@@ -258,13 +263,8 @@ variable "system_nodes" {
   default  = {}
 
   validation {
-    condition     = contains(["arm64", "x86_64"], var.system_nodes.architecture)
-    error_message = "architecture is arm64 or x86_64."
-  }
-
-  validation {
-    condition     = var.system_nodes.count >= 1 && var.system_nodes.count <= 10
-    error_message = "1 to 10 nodes."
+    condition     = contains(["arm64", "x86_64"], var.system_nodes.architecture) && var.system_nodes.count >= 1 && var.system_nodes.count <= 10
+    error_message = "architecture is arm64 or x86_64; 1 to 10 nodes."
   }
 }
 

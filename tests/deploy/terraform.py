@@ -81,7 +81,7 @@ class Terraform:
         if done.returncode not in expected:
             said = (done.stdout + done.stderr)[-6000:]
             raise TerraformFailed(f"terraform {' '.join(arguments)}: {done.returncode}\n{said}")
-        return done.stdout
+        return done.stdout + (done.stderr if expected != (0,) else "")
 
     def init(self, *, bucket: str | None, key: str = "darkroom") -> None:
         """Get the provider; the state goes to `bucket`, or nowhere."""

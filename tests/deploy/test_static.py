@@ -59,6 +59,25 @@ def test_the_rules_hold(module):
     assert set(re.findall(r"^ +var\.(\w+),$", refusals, flags=re.MULTILINE)) == validated
 
 
+def test_the_default_python_is_the_newest_that_the_provider_knows(module, tmp_path):
+    """The provider names all that it knows when it is given one that it does not."""
+    shutil.copytree(module.folder / ".terraform", tmp_path / ".terraform", symlinks=True)
+    shutil.copy(module.folder / ".terraform.lock.hcl", tmp_path)
+    (tmp_path / "versions.tf").write_text(SOURCES["versions"])
+    (tmp_path / "function.tf").write_text(
+        'resource "aws_lambda_function" "probe" {\n'
+        '  function_name = "probe"\n  role = "arn:aws:iam::1:role/a"\n'
+        '  handler = "a.b"\n  filename = "a.zip"\n  runtime = "python9.9"\n}\n'
+        'variable "region" {}\nvariable "tags" {}\nvariable "name" {}\n'
+        'variable "runtimes_file" {}\n'
+    )
+    probe = Terraform(folder=tmp_path, environ=module.environ)
+    said = probe.run("validate", "-no-color", expected=(1,))
+    known = {int(minor) for minor in re.findall(r"python3\.(\d+)", said)}
+    default = re.search(r'python += optional\(string, "3\.(\d+)"\)', SOURCES["variables"])
+    assert int(default[1]) == max(known)
+
+
 def test_checkov_finds_nothing():
     """But for what .checkov.yaml skips, each with its reason."""
     program = shutil.which("checkov", path=f"{ROOT / '.cache/checkov/bin'}:/usr/local/bin:/usr/bin")

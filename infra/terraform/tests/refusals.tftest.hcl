@@ -85,3 +85,13 @@ run "refused_for_another_reason" {
     var.system_nodes,
   ]
 }
+
+run "refused_for_a_third_reason" {
+  command = plan
+  variables {
+    runtimes_file = "tests/collision.yaml"
+  }
+  expect_failures = [
+    var.runtimes_file,
+  ]
+}
