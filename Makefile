@@ -1,9 +1,16 @@
 # make demo   one image through the whole system, then everything is stopped again
 # make up     the whole system stays until Ctrl-C
 # make test   lint, types and all tests; FAST=1 for unit and contract tests only
+# make test-deploy  the data plane on a second emulator, some minutes
 # make burst  100 jobs at once, every one accounted for by its notice
+# make lambda the zip of the API for Lambda; ARCH=arm64|x86_64|host PYTHON=3.13
 
 PYTHON ?= python3.11
+# `make lambda PYTHON=3.13` means Lambda's Python, not the one to install with.
+INTERPRETER := $(if $(filter lambda,$(MAKECMDGOALS)),python3.11,$(PYTHON))
+ARCH ?= arm64
+# An environment of its own: it pins other versions of what we use.
+CHECKOV := .cache/checkov/.installed
 VENV := .venv
 # Installed once for each state of what is to be installed.
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
@@ -13,7 +20,7 @@ TESTS := $(if $(FAST),tests/unit tests/contract,tests)
 PACKAGES := jobs records client api bridge serve_app gradio_ui loadtest darkroom
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up burst test lint fix clean
+.PHONY: help install demo up burst lambda openapi cost checkov test test-deploy lint fix clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -21,9 +28,9 @@ help:
 install: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
-	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python 3.11, or say PYTHON=..." >&2; exit 2; }
+	@command -v $(INTERPRETER) >/dev/null || { echo "$(INTERPRETER) is missing: install Python 3.11, or say PYTHON=..." >&2; exit 2; }
 	@echo "installing into $(VENV), some minutes and 3 GB the first time ..." >&2
-	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(VENV)/bin/python || $(INTERPRETER) -m venv $(VENV)
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 		-e '.[bridge,serve,ui,load,local,train,test,lint]'
 	@rm -f $(VENV)/.installed-* && touch $@
@@ -37,13 +44,34 @@ up: install
 burst: install
 	@$(VENV)/bin/darkroom exec -- $(VENV)/bin/python -m loadtest --jobs $(JOBS)
 
+lambda: install
+	@$(VENV)/bin/python -m darkroom.lambda_zip --arch $(ARCH) \
+		--python $(if $(filter command,$(firstword $(origin PYTHON))),$(PYTHON),3.13)
+
+# The body of the REST API; a test holds it equal to the app.
+openapi: install
+	@$(VENV)/bin/python -m api.gateway >infra/terraform/openapi.json
+
+cost: install
+	@$(VENV)/bin/python -m darkroom.cost_page >docs/cost.md
+
+checkov: $(CHECKOV)
+
+$(CHECKOV): infra/terraform/checkov.txt | $(STAMP)
+	@test -x $(@D)/bin/python || $(VENV)/bin/python -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
 lint: install
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-test: lint
+test: lint $(if $(FAST),,$(CHECKOV))
 	$(VENV)/bin/pytest $(TESTS)
+
+test-deploy: install
+	$(VENV)/bin/pytest -m long tests/deploy
 
 fix: install
 	$(VENV)/bin/ruff check --fix .

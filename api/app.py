@@ -5,6 +5,7 @@ from fastapi_offline import FastAPIOffline
 
 from api.backend import Backend
 from api.body_limit import BodyLimit
+from api.paths import TidyPaths
 from api.problems import Unforeseen, install_problems
 from api.routes import router
 
@@ -23,6 +24,7 @@ def create_app(backend: Backend) -> FastAPI:
     app.state.backend = backend
     app.add_middleware(BodyLimit)
     app.add_middleware(Unforeseen)
+    app.add_middleware(TidyPaths)
     app.include_router(router)
     install_problems(app)
 

@@ -5,9 +5,9 @@ import uuid
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Depends, Query, Request, Response, Security
-from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import APIRouter, Query, Request, Response
 
+from api.access import TheBackend, TheTenant
 from api.backend import Backend
 from api.problems import Refusal
 from api.views import job_view
@@ -28,33 +28,6 @@ from records.table import Page
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 #: Seconds until it is worth looking again at a job that has not ended.
 _RETRY_AFTER_S = 1
-
-_API_KEY = APIKeyHeader(name="x-api-key", auto_error=False)
-_BEARER = HTTPBearer(auto_error=False)
-
-
-def backend_of(request: Request) -> Backend:
-    """What `create_app` was given."""
-    backend: Backend = request.app.state.backend
-    return backend
-
-
-def tenant_of(
-    request: Request,
-    x_api_key: Annotated[str | None, Security(_API_KEY)],
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
-) -> str:
-    """The tenant of the request's key. A missing key is 403, as API Gateway answers it."""
-    tenant = backend_of(request).keys.tenant(
-        x_api_key=x_api_key, authorization=f"Bearer {bearer.credentials}" if bearer else None
-    )
-    if tenant is None:
-        raise Refusal(403, "forbidden", "send your key as x-api-key or Authorization: Bearer")
-    return tenant
-
-
-TheBackend = Annotated[Backend, Depends(backend_of)]
-TheTenant = Annotated[str, Depends(tenant_of)]
 
 _REFUSALS: dict[int | str, dict[str, object]] = {
     status: {"model": Problem, "content": {"application/problem+json": {}}}

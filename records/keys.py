@@ -44,15 +44,25 @@ class KeyRing:
         """The tenant of a request with these headers, or None if it may not enter."""
         if not self.tenants:
             return DEFAULT_TENANT
-        scheme, _, bearer = (authorization or "").partition(" ")
-        key = x_api_key or (bearer.strip() if scheme.lower() == "bearer" else None)
-        if not key:
+        key = presented_key(x_api_key=x_api_key, authorization=authorization)
+        if key is None:
             return None
         digest = key_digest(key)
         for known, tenant in self.tenants.items():
             if hmac.compare_digest(known, digest):
                 return tenant
         return None
+
+
+def presented_key(*, x_api_key: str | None, authorization: str | None) -> str | None:
+    """The key of a request with these headers."""
+    scheme, _, bearer = (authorization or "").partition(" ")
+    return x_api_key or (bearer.strip() if scheme.lower() == "bearer" else "") or None
+
+
+def same_key(known: str, key: str) -> bool:
+    """Whether `key` is the `known` one, compared in a time that tells nothing."""
+    return hmac.compare_digest(key_digest(known), key_digest(key))
 
 
 def key_digest(key: str) -> str:

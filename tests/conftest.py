@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 #: What may be missing even on a machine that has everything we can install. A skip's reason
 #: begins with one of these words.
-_MAY_BE_MISSING = ("gpu", "cluster", "shared")
+_MAY_BE_MISSING = ("gpu", "cluster", "shared", "terraform")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -27,7 +27,6 @@ def handler(backend, monkeypatch):
     }
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("DARKROOM_API_KEYS", json.dumps({"0" * 64: "default"}))
     monkeypatch.delitem(sys.modules, "api.lambda_handler", raising=False)
     logging = structlog.get_config()
     try:
@@ -43,7 +42,9 @@ def handler(backend, monkeypatch):
 def call(handler):
     """A function that sends a request as API Gateway's REST proxy event (payload v1)."""
 
-    def called(method, path, *, body=None, encoded=False, headers=None, query=None):
+    def called(
+        method, path, *, body=None, encoded=False, headers=None, query=None, tenant="default"
+    ):
         headers = {"content-type": "application/json", **(headers or {})}
         text = body if isinstance(body, str) or body is None else json.dumps(body)
         if encoded:
@@ -68,6 +69,7 @@ def call(handler):
                 "protocol": "HTTP/1.1",
                 "identity": {"sourceIp": "127.0.0.1", "userAgent": "test"},
                 "requestId": "r",
+                **({"authorizer": {"tenant": tenant}} if tenant else {}),
                 "apiId": "a",
             },
             "body": text,
@@ -84,7 +86,8 @@ def test_a_job_is_accepted_and_read(call, queue, encoded):
     answer = call("POST", "/v1/jobs", body=sample_request() | {"id": "a"}, encoded=encoded)
     assert answer["statusCode"] == 202
     uid = json.loads(answer["body"])["uid"]
-    assert answer["headers"]["location"] == f"/v1/jobs/{uid}"
+    # Below its stage, which is called as the first part of our own paths here.
+    assert answer["headers"]["location"] == f"/v1/v1/jobs/{uid}"
     assert queue.depth() == (1, 0)
     read = call("GET", "/v1/jobs/a")
     assert read["statusCode"] == 200
@@ -124,3 +127,25 @@ def test_each_request_is_answered_as_under_http(call, api):
         assert by_lambda["headers"]["content-type"] == by_http.headers["content-type"]
         assert json.loads(by_lambda["body"]) == by_http.json()
     assert statuses == [200, 200, 200, 400, 404, 422, 409, 400, 409, 200, 204, 200]
+
+
+def test_the_tenant_is_the_one_that_the_authorizer_found(call, backend):
+    """No key is looked at again, and without an authorizer nobody is let in."""
+    body = sample_request()
+    uid = json.loads(call("POST", "/v1/jobs", body=body, tenant="ada")["body"])["uid"]
+    assert backend.table.get(f"job#{uid}")["tenant"] == "ada"
+    refused = call("POST", "/v1/jobs", body=body, headers={"x-api-key": "any"}, tenant=None)
+    assert (refused["statusCode"], json.loads(refused["body"])["code"]) == (403, "forbidden")
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/jobs/", "//v1/jobs", "//v1//jobs//"])
+def test_doubled_and_trailing_slashes_are_forgiven(call, path):
+    """The guidance's own test script posts to such an address."""
+    assert call("POST", path, body=sample_request())["statusCode"] == 202
+
+
+def test_the_documentation_links_to_its_own_stage(call):
+    """Below the execute-api address a link to the root would leave the API."""
+    page = call("GET", "/docs", tenant=None)
+    assert "'/v1/openapi.json'" in page["body"]
+    assert call("GET", "/static-offline-docs/swagger-ui.css", tenant=None)["statusCode"] == 200

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from darkroom import stack as stack_module
+from darkroom.cli import run
 from darkroom.errors import NoStack, PortTaken, StackError
 from darkroom.ports import Ports
 from darkroom.screen import timeline
@@ -85,3 +86,31 @@ def test_the_timeline_counts_from_acceptance_and_has_only_what_has_happened():
         }
     )
     assert timeline(view) == [("accepted", 0), ("leased", 1), ("denoise", 3)]
+
+
+def test_cost_answers_for_a_load(capsys):
+    """One JSON document: idle, variable and both, and per million images."""
+    assert run(["cost", "--images-per-month", "2e6", "--on-demand", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["month_usd"] == pytest.approx(found["idle_usd"] + found["variable_usd"], abs=0.02)
+    assert found["per_million_usd"] == pytest.approx(found["variable_usd"] / 2, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--environment", "moon"], "dev, sleep or prod"),
+        (["--instance", "p6.48xlarge"], "no price"),
+    ],
+)
+def test_cost_says_what_it_does_not_know(capsys, arguments, said):
+    """Exit status 2, as for every command that could not run."""
+    assert run(["cost", *arguments]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_cost_takes_a_plan_and_refuses_what_is_none(capsys, tmp_path):
+    """A file that is JSON but no plan is named."""
+    (tmp_path / "plan.json").write_text("{}")
+    assert run(["cost", "--plan", str(tmp_path / "plan.json")]) == 2
+    assert "is no plan" in capsys.readouterr().err

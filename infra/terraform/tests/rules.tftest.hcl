@@ -1,0 +1,197 @@
+# Rules that hold whatever is made: asked of a plan against a provider that makes nothing.
+
+mock_provider "aws" {
+  mock_data "aws_partition" {
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com", reverse_dns_prefix = "com.amazonaws" }
+  }
+  mock_data "aws_region" {
+    defaults = { name = "us-west-2" }
+  }
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "111122223333" }
+  }
+  mock_data "aws_service_principal" {
+    defaults = { name = "service.amazonaws.com" }
+  }
+  mock_data "aws_availability_zones" {
+    defaults = { names = ["us-west-2a", "us-west-2b", "us-west-2c", "us-west-2d"] }
+  }
+}
+
+variables {
+  name           = "demo"
+  runtimes_file  = "tests/runtimes.yaml"
+  lambda_package = { zip = "tests/runtimes.yaml" }
+  checkpoints    = { "first.safetensors" = "demo" }
+}
+
+run "filters" {
+  command = plan
+
+  assert {
+    condition     = toset(keys(aws_sns_topic_subscription.jobs)) == toset(["demo", "demo-batch", "other", "other-batch"])
+    error_message = "Each runtime has a queue and a batch queue."
+  }
+  assert {
+    condition = jsondecode(aws_sns_topic_subscription.jobs["other-batch"].filter_policy) == {
+      runtime  = ["other"]
+      priority = ["batch"]
+    }
+    error_message = "A batch queue takes its runtime's batch jobs."
+  }
+  assert {
+    condition     = jsondecode(aws_sns_topic_subscription.jobs["demo"].filter_policy)["$or"][1].sd_model_checkpoint == ["first.safetensors"]
+    error_message = "A checkpoint leads to its runtime where no runtime is named."
+  }
+  assert {
+    condition     = jsondecode(aws_sns_topic_subscription.unrouted.filter_policy)["$or"][0].runtime[0].anything-but == ["demo", "other"]
+    error_message = "The catch-all takes what names no known runtime."
+  }
+}
+
+run "data" {
+  command = plan
+
+  assert {
+    condition     = alltrue([for bucket in aws_s3_bucket_public_access_block.this : bucket.block_public_acls && bucket.block_public_policy && bucket.ignore_public_acls && bucket.restrict_public_buckets])
+    error_message = "Nothing is public."
+  }
+  assert {
+    condition     = alltrue([for table in aws_dynamodb_table.this : table.deletion_protection_enabled && table.billing_mode == "PAY_PER_REQUEST"])
+    error_message = "Records are not deleted by mistake, and cost nothing while idle."
+  }
+  assert {
+    condition     = alltrue([for bucket in aws_s3_bucket.this : !bucket.force_destroy])
+    error_message = "Images are not deleted by mistake."
+  }
+  assert {
+    condition = jsondecode(aws_ecr_lifecycle_policy.this["serve"].policy).rules[0].selection == {
+      tagStatus     = "tagged"
+      tagPrefixList = ["deployed"]
+      countType     = "imageCountMoreThan"
+      countNumber   = 100000
+    }
+    error_message = "What was deployed is matched by the first rule, which expires nothing."
+  }
+  assert {
+    condition     = alltrue([for repository in aws_ecr_repository.this : repository.image_scanning_configuration[0].scan_on_push && repository.image_tag_mutability == "IMMUTABLE"])
+    error_message = "Images are scanned, and a tag stays what it is."
+  }
+}
+
+run "api" {
+  command = plan
+
+  assert {
+    condition     = aws_api_gateway_rest_api.this.api_key_source == "AUTHORIZER"
+    error_message = "Keys are the authorizer's business."
+  }
+  assert {
+    condition     = alltrue([for function in aws_lambda_function.this : function.architectures == tolist(["arm64"]) && function.runtime == "python3.13" && length(function.vpc_config) == 0])
+    error_message = "arm64, the newest Python, outside the VPC."
+  }
+  assert {
+    condition     = !strcontains(aws_api_gateway_stage.this.access_log_settings[0].format, "apiKey") && !strcontains(aws_api_gateway_stage.this.access_log_settings[0].format, "header")
+    error_message = "No key reaches a log."
+  }
+  assert {
+    condition     = aws_lambda_function.this["api"].timeout < 29
+    error_message = "The function ends before API Gateway gives up."
+  }
+}
+
+run "cluster" {
+  command = plan
+
+  assert {
+    condition     = aws_eks_cluster.this.upgrade_policy[0].support_type == "STANDARD"
+    error_message = "Extended support costs 365 USD a month."
+  }
+  assert {
+    condition     = jsondecode(aws_eks_addon.before_nodes["vpc-cni"].configuration_values).enableNetworkPolicy == "true"
+    error_message = "NetworkPolicies without effect are worse than none."
+  }
+  assert {
+    condition     = !aws_eks_cluster.this.vpc_config[0].endpoint_public_access && aws_eks_cluster.this.vpc_config[0].endpoint_private_access
+    error_message = "Without admin_cidrs there is no public endpoint."
+  }
+  assert {
+    condition     = aws_eks_cluster.this.access_config[0].bootstrap_cluster_creator_admin_permissions
+    error_message = "While nobody is named, whoever makes the cluster gets in."
+  }
+  assert {
+    condition     = length(aws_nat_gateway.this) == 1 && length(aws_subnet.private) == 3
+    error_message = "One NAT gateway for three zones."
+  }
+  assert {
+    condition     = length(aws_vpc_endpoint.interface) == 0 && toset(keys(aws_vpc_endpoint.gateway)) == toset(["s3", "dynamodb"])
+    error_message = "Gateway endpoints only: the others cost."
+  }
+  assert {
+    condition     = alltrue([for options in aws_launch_template.system.metadata_options : options.http_tokens == "required" && options.http_put_response_hop_limit == 1])
+    error_message = "A pod must not reach the node's credentials."
+  }
+  assert {
+    condition     = aws_eks_node_group.system.capacity_type == "ON_DEMAND" && aws_eks_node_group.system.labels["darkroom/nodes"] == "system"
+    error_message = "The system nodes stay, and can be selected."
+  }
+}
+
+run "tracing" {
+  command = plan
+
+  assert {
+    condition     = length(aws_xray_group.this) == 1 && length(aws_xray_sampling_rule.this) == 1 && aws_api_gateway_stage.this.xray_tracing_enabled
+    error_message = "By default requests are traced."
+  }
+}
+
+run "one_nat_gateway_per_zone" {
+  command = plan
+  variables {
+    nat_per_zone = true
+  }
+
+  assert {
+    condition     = length(aws_nat_gateway.this) == 3
+    error_message = "One for each zone."
+  }
+}
+
+run "existing_vpc" {
+  command = plan
+  variables {
+    vpc = { id = "vpc-1", subnet_ids = ["subnet-1", "subnet-2"], route_table_ids = ["rtb-1"] }
+  }
+
+  assert {
+    condition     = length(aws_vpc.this) == 0 && length(aws_subnet.private) == 0 && length(aws_nat_gateway.this) == 0 && length(aws_route.nat) == 0
+    error_message = "Nothing of a network is made in an existing VPC."
+  }
+  assert {
+    condition     = aws_eks_cluster.this.vpc_config[0].subnet_ids == toset(["subnet-1", "subnet-2"])
+    error_message = "The cluster is in the given subnets."
+  }
+  assert {
+    condition     = toset(keys(aws_ec2_tag.discovery)) == toset(["subnet-1", "subnet-2"])
+    error_message = "Karpenter finds the given subnets by their tag."
+  }
+}
+
+run "administrators" {
+  command = plan
+  variables {
+    admin_cidrs      = ["192.0.2.0/24"]
+    admin_principals = ["arn:aws:iam::111122223333:role/admin"]
+  }
+
+  assert {
+    condition     = !aws_eks_cluster.this.access_config[0].bootstrap_cluster_creator_admin_permissions && length(aws_eks_access_entry.admin) == 1
+    error_message = "Who is named administers the cluster, and nobody else."
+  }
+
+  assert {
+    condition     = aws_eks_cluster.this.vpc_config[0].endpoint_public_access && aws_eks_cluster.this.vpc_config[0].public_access_cidrs == toset(["192.0.2.0/24"])
+    error_message = "The public endpoint is for the given networks."
+  }
+}

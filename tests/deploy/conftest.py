@@ -1,0 +1,206 @@
+"""One stack, applied to the emulator once, used by all of these tests, destroyed by the last."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import yaml
+from terraform import CREDENTIAL, REGION, ROOT, Terraform, TerraformFailed, aws_environ
+
+from darkroom.lambda_zip import build
+from darkroom.ports import HOST, Ports, is_free
+
+NAME = "demo"
+#: Seconds until the emulator answers; it takes one on an idle machine.
+_START_S = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Emulator:
+    """A ministack of this session's own."""
+
+    address: str
+    log: Path
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of one service."""
+        return boto3.client(
+            service,
+            endpoint_url=self.address,
+            region_name=REGION,
+            aws_access_key_id=CREDENTIAL,
+            aws_secret_access_key=CREDENTIAL,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Applied:
+    """The applied stack."""
+
+    emulator: Emulator
+    terraform: Terraform
+    outputs: dict[str, Any]
+    #: address -> attributes, of everything that Terraform made.
+    resources: dict[str, dict[str, Any]]
+
+    @property
+    def url(self) -> str:
+        """Where the emulator serves the REST API; on AWS it is the output `api_url`."""
+        api = self.resources["aws_api_gateway_rest_api.this"]["id"]
+        stage = self.resources["aws_api_gateway_stage.this"]["stage_name"]
+        return f"{self.emulator.address}/restapis/{api}/{stage}/_user_request_"
+
+    def of_type(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Address -> attributes, of one type."""
+        return {name: made for name, made in self.resources.items() if name.startswith(f"{kind}.")}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Who destroys the stack comes last."""
+    items.sort(key=lambda item: "destroyed" in getattr(item, "fixturenames", ()))
+
+
+@pytest.fixture(scope="session")
+def terraform_program() -> str:
+    """The program, or a skip: it is no Python package that we could install."""
+    if shutil.which("terraform") is None:
+        pytest.skip("terraform is not installed")
+    return "terraform"
+
+
+@pytest.fixture(scope="session")
+def host_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Lambda zip for this machine's Python, which the emulator runs it with."""
+    out = tmp_path_factory.mktemp("lambda") / "host.zip"
+    build(architecture=_machine(), python=f"3.{sys.version_info.minor}", out=out)
+    return out
+
+
+def _machine() -> str:
+    return {"x86_64": "x86_64", "aarch64": "arm64"}[os.uname().machine]
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """The running emulator."""
+    folder, port = tmp_path_factory.mktemp("emulator"), Ports.free().aws
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("emulator.py"))],
+            env=environ
+            | {
+                "GATEWAY_PORT": str(port),
+                "BIND_HOST": HOST,
+                "LOG_LEVEL": "WARNING",
+                "S3_DATA_DIR": str(folder / "s3"),
+                "STATE_DIR": str(folder / "state"),
+                "IOT_MTLS_ENABLED": "0",
+            },
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        deadline = time.monotonic() + _START_S
+        while is_free(port):
+            assert process.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < deadline, (folder / "log").read_text()
+            time.sleep(0.05)
+        yield Emulator(address=f"http://{HOST}:{port}", log=folder / "log")
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def variables(tmp_path_factory: pytest.TempPathFactory, host_zip: Path) -> dict[str, object]:
+    """The stack's variables: two runtimes, so that a job can go astray; all that is optional."""
+    catalogue = yaml.safe_load((ROOT / "runtimes.yaml").read_text())
+    catalogue["runtimes"]["other"] = catalogue["runtimes"]["demo"]
+    runtimes = tmp_path_factory.mktemp("catalogue") / "runtimes.yaml"
+    runtimes.write_text(yaml.safe_dump(catalogue))
+    return {
+        "name": NAME,
+        "region": REGION,
+        "disposable": True,
+        "runtimes_file": str(runtimes),
+        "checkpoints": {"first.safetensors": "demo", "second.safetensors": "other"},
+        "lambda_package": {
+            "zip": str(host_zip),
+            "architecture": _machine(),
+            "python": f"3.{sys.version_info.minor}",
+        },
+        "admin_cidrs": ["192.0.2.0/24"],
+        "admin_principals": ["arn:aws:iam::000000000000:role/admin"],
+        "interface_endpoints": ["sqs"],
+        "alarm_email": "somebody@example.org",
+        "monthly_budget_usd": 200,
+        # The emulator has neither groups nor sampling rules of X-Ray.
+        "tracing": False,
+    }
+
+
+@pytest.fixture(scope="session")
+def module(
+    tmp_path_factory: pytest.TempPathFactory,
+    terraform_program: str,
+    emulator: Emulator,
+    variables: dict[str, object],
+) -> Terraform:
+    """The module, ready to be applied; its state lies in a bucket of the emulator, with a lock."""
+    emulator.client("s3").create_bucket(Bucket="state")
+    copy = Terraform.copied(
+        tmp_path_factory.mktemp("module"), aws_environ(emulator.address), **variables
+    )
+    try:
+        copy.init(bucket="state")
+    except TerraformFailed as failed:
+        last = " ".join(str(failed).split())[-200:]
+        pytest.skip(f"terraform cannot get its provider: ... {last}")
+    return copy
+
+
+@pytest.fixture(scope="session")
+def applied(emulator: Emulator, module: Terraform) -> Iterator[Applied]:
+    """The applied stack."""
+    module.apply()
+    resources: dict[str, dict[str, Any]] = {}
+    for resource in module.state()["resources"]:
+        for made in resource["instances"]:
+            key = made.get("index_key")
+            index = "" if key is None else f'["{key}"]' if isinstance(key, str) else f"[{key}]"
+            prefix = "data." if resource["mode"] == "data" else ""
+            resources[f"{prefix}{resource['type']}.{resource['name']}{index}"] = made["attributes"]
+    yield Applied(
+        emulator=emulator, terraform=module, outputs=module.outputs(), resources=resources
+    )
+
+
+@pytest.fixture(scope="session")
+def plan(applied: Applied) -> dict[str, Any]:
+    """A plan after the apply: nothing was changed in between."""
+    return applied.terraform.plan()
+
+
+@pytest.fixture(scope="session")
+def planned(plan: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """address -> attributes as the module says them: the emulator does not keep all of them."""
+    resources = plan["planned_values"]["root_module"]["resources"]
+    return {each["address"]: each["values"] for each in resources if "values" in each}
+
+
+@pytest.fixture(scope="session")
+def destroyed(applied: Applied) -> Applied:
+    """The stack after its end: whoever asks for it comes last."""
+    applied.terraform.destroy()
+    return applied

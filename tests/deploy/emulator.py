@@ -1,0 +1,72 @@
+"""ministack, and the three things that it lacks and we use: `python emulator.py`.
+
+- PutRestApi, although ministack can read an OpenAPI body: CloudFormation's stacks bring some.
+- With `api_key_source = AUTHORIZER` API Gateway counts a request under the key that the authorizer
+  names in `usageIdentifierKey`; ministack only ever looks at the header.
+- In China a caller's ARN is of China's partition: Terraform's provider goes by it.
+"""
+
+import json
+import runpy
+from contextvars import ContextVar
+
+from ministack.core.responses import get_region
+from ministack.services import apigateway_v1, sts
+
+_ANY = "x-amazon-apigateway-any-method"
+_usage_key: ContextVar[str | None] = ContextVar("usage_key", default=None)
+_invoke = apigateway_v1._invoke_authorizer_lambda
+_handle = apigateway_v1.handle_request
+_handle_sts = sts.handle_request
+
+
+async def _invoke_authorizer(*arguments):
+    """The authorizer's answer, with its usage key kept for the check that comes next."""
+    result = await _invoke(*arguments)
+    answer = (result or {}).get("body")
+    answer = json.loads(answer) if isinstance(answer, str | bytes) else answer
+    _usage_key.set((answer or {}).get("usageIdentifierKey"))
+    return result
+
+
+async def _handle_request(method, path, headers, body, query_params):
+    """Any request, with `PUT /restapis/{id}` among them."""
+    parts = path.strip("/").split("/")
+    if method == "PUT" and parts[0] == "restapis" and len(parts) == 2:
+        return _put_rest_api(parts[1], json.loads(body))
+    return await _handle(method, path, headers, body, query_params)
+
+
+def _put_rest_api(api_id, document):
+    """The API with the document's methods, whatever it had before."""
+    resources = apigateway_v1._resources[api_id]
+    for name in [name for name, resource in resources.items() if resource["path"] != "/"]:
+        del resources[name]
+    apigateway_v1._authorizers_v1[api_id] = {}
+    schemes = apigateway_v1._import_security_schemes(api_id, document)
+    for path, methods in document["paths"].items():
+        known = {("any" if name == _ANY else name): methods[name] for name in methods}
+        apigateway_v1._import_path_item(api_id, path, known, schemes)
+    api = apigateway_v1._rest_apis[api_id]
+    api["binaryMediaTypes"] = document["x-amazon-apigateway-binary-media-types"]
+    return apigateway_v1._get_rest_api(api_id)
+
+
+async def _handle_sts_request(*arguments):
+    """Who the caller is, in the partition of the region that was asked."""
+    status, headers, body = await _handle_sts(*arguments)
+    if get_region().startswith("cn-"):
+        text = body.decode() if isinstance(body, bytes) else body
+        body = text.replace("arn:aws:", "arn:aws-cn:").encode()
+    return status, headers, body
+
+
+apigateway_v1._OPENAPI_HTTP_METHODS.add("any")
+apigateway_v1._invoke_authorizer_lambda = _invoke_authorizer
+apigateway_v1._api_key_from_request = lambda headers: _usage_key.get()
+
+apigateway_v1.handle_request = _handle_request
+sts.handle_request = _handle_sts_request
+
+if __name__ == "__main__":
+    runpy.run_module("ministack", run_name="__main__", alter_sys=True)

@@ -1,0 +1,163 @@
+"""The applied stack over HTTP: who gets in, what is answered, what a plan says afterwards."""
+
+import json
+
+import httpx
+import pytest
+
+from jobs.samples import sample_request
+
+#: resource type -> attributes that a plan would change although nothing has: what the emulator
+#: does not keep. Nothing else may differ.
+NOT_KEPT = {
+    # It keeps an alarm's figures in another form than it gives them back.
+    "aws_cloudwatch_metric_alarm": {
+        "actions_enabled",
+        "alarm_actions",
+        "alarm_description",
+        "dimensions",
+        "ok_actions",
+        "period",
+        "statistic",
+        "treat_missing_data",
+    },
+    # A plan without quota comes back with one of zero.
+    "aws_api_gateway_usage_plan": {"quota_settings"},
+    # It forgets these two settings, and answers the cluster without the third.
+    "aws_eks_node_group": {"launch_template", "update_config"},
+    "aws_eks_cluster": {"upgrade_policy"},
+    # An endpoint is answered without these two.
+    "aws_vpc_endpoint": {"private_dns_enabled", "security_group_ids"},
+}
+
+
+@pytest.fixture(scope="module")
+def key(applied):
+    """The first key, as `terraform output commands` would fetch it."""
+    name = applied.resources['aws_secretsmanager_secret.this["first-key"]']["name"]
+    assert f"--secret-id {name} " in applied.outputs["commands"]["api_key"]
+    secrets = applied.emulator.client("secretsmanager")
+    return secrets.get_secret_value(SecretId=name)["SecretString"]
+
+
+@pytest.fixture(scope="module")
+def http(applied):
+    """An HTTP client of the deployed API."""
+    with httpx.Client(base_url=applied.url, timeout=60, trust_env=False) as client:
+        yield client
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-api-key": "wrong"}, {"authorization": "Bearer wrong"}])
+def test_without_a_known_key_the_gateway_answers_403(http, headers):
+    """In the words of the app, although the app has not been asked."""
+    answer = http.post("/v1/jobs", json=sample_request(), headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+@pytest.mark.parametrize("form", ["x-api-key", "authorization"])
+def test_a_known_key_reaches_the_code_in_the_zip(applied, http, key, form):
+    """As header of API Gateway or as Bearer: accepted, recorded as the first key's tenant."""
+    headers = {form: key if form == "x-api-key" else f"Bearer {key}"}
+    answer = http.post("/v1/jobs", json=sample_request(), headers=headers)
+    assert answer.status_code == 202, answer.text
+    job = answer.json()
+    assert http.get(f"/v1/jobs/{job['uid']}", headers=headers).json()["status"] == "queued"
+    stored = applied.emulator.client("dynamodb").get_item(
+        TableName=applied.outputs["app_config"]["shared"]["DARKROOM_JOB_TABLE"],
+        Key={"pk": {"S": f"job#{job['uid']}"}},
+    )
+    assert stored["Item"]["tenant"]["S"] == "default"
+
+
+@pytest.mark.parametrize("path", ["/v1alpha2", "/v1alpha2/", "//v1alpha2/"])
+def test_paths_of_the_guidance_reach_the_app(applied, http, key, path):
+    """With a doubled and with a trailing slash: its own test script writes both."""
+    answer = http.post(applied.url + path, json={}, headers={"x-api-key": key})
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "Missing Authentication Token" not in answer.text
+
+
+def test_a_body_that_lambda_could_not_take_is_refused_with_what_to_do(http, key):
+    """413 in our words, a little below Lambda's own 6 MB."""
+    answer = http.post("/v1/jobs", content=b"x" * 5_600_000, headers={"x-api-key": key})
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+    assert "by reference" in answer.json()["detail"]
+
+
+def test_what_the_gateway_refuses_itself_is_answered_in_our_words(applied):
+    """10 MB, 6 MB and 29 s are API Gateway's and Lambda's; each answer names its limit."""
+    answers = {
+        made["response_type"]: json.loads(made["response_templates"]["application/json"])
+        for made in applied.of_type("aws_api_gateway_gateway_response").values()
+    }
+    for kind, limit in {
+        "REQUEST_TOO_LARGE": "10 MB",
+        "INTEGRATION_FAILURE": "5.5 MB",
+        "INTEGRATION_TIMEOUT": "29 s",
+    }.items():
+        assert limit in answers[kind]["detail"]
+    for answer in answers.values():
+        assert answer.keys() == {"type", "title", "status", "detail", "code"}
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/openapi.json", "/docs"])
+def test_public_paths_need_no_key(http, path):
+    """Health and documentation."""
+    assert http.get(path).status_code == 200
+
+
+def test_a_second_plan_finds_nothing_to_change(plan):
+    """But for what the emulator does not keep, attribute by attribute."""
+    changed = {}
+    for change in plan["resource_changes"]:
+        actions = change["change"]["actions"]
+        if actions in (["no-op"], ["read"]):
+            continue
+        before, after = change["change"]["before"] or {}, change["change"]["after"] or {}
+        unknown = {name for name, value in change["change"]["after_unknown"].items() if value}
+        differ = {
+            name
+            for name in before.keys() | after.keys()
+            if name not in unknown and (before.get(name) or None) != (after.get(name) or None)
+        }
+        # A replacement has no attributes of the old one: only its causes count.
+        causes = {path[0] for path in change["change"].get("replace_paths", [])}
+        differ = differ & causes if causes else differ
+        if not differ <= NOT_KEPT.get(change["type"], set()):
+            changed[change["address"]] = (actions, sorted(differ))
+    assert changed == {}
+
+
+def test_no_secret_is_in_the_state(applied, key):
+    """Random passwords are made while applying and written past it."""
+    state = json.dumps(applied.terraform.state())
+    assert applied.resources['aws_secretsmanager_secret_version.this["ray-token"]']
+    secrets = applied.emulator.client("secretsmanager")
+    values = {
+        secrets.get_secret_value(SecretId=made["id"])["SecretString"]
+        for made in applied.of_type("aws_secretsmanager_secret").values()
+    }
+    assert len(values) == 3
+    assert all(len(value) == 48 and value not in state for value in values)
+
+
+def test_scripts_of_the_guidance_find_all_their_outputs(applied):
+    """They ask CloudFormation for a stack called <name>Stack."""
+    [stack] = applied.emulator.client("cloudformation").describe_stacks(StackName="demoStack")[
+        "Stacks"
+    ]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    assert set(outputs) == {
+        "FrontApiEndpoint",
+        "GetAPIKeyCommand",
+        "sdNotificationLambdaARN",
+        "sdNotificationOutputARN",
+        "OutputS3Bucket",
+        "ClusterName",
+        "ConfigCommand",
+        "GetTokenCommand",
+    }
+    assert outputs["FrontApiEndpoint"] == applied.outputs["api_url"] + "/"
+    assert outputs["OutputS3Bucket"].endswith(
+        ":::" + applied.outputs["app_config"]["shared"]["DARKROOM_BUCKET"]
+    )
