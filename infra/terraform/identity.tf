@@ -15,8 +15,10 @@ locals {
       { Action = ["s3:ListBucket"], Resource = [local.models] },
       { Action = ["s3:GetObject"], Resource = ["${local.models}/*"] },
     ]
-    consume = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]
-    trace   = { Action = ["xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets"], Resource = ["*"] }
+    # Without it a missing object is 403, which looks like a bucket that is not ours; with it 404.
+    tell_missing = { Action = ["s3:ListBucket"], Resource = [local.outputs] }
+    consume      = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]
+    trace        = { Action = ["xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets"], Resource = ["*"] }
   }
 
   # role -> the service account that has it in the cluster.
@@ -42,6 +44,7 @@ locals {
       { Action = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], Resource = [local.job_table] },
       { Action = ["dynamodb:Query"], Resource = ["${local.job_table}/index/by-tenant"] },
       { Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], Resource = ["${local.outputs}/*"] },
+      local.may.tell_missing,
       { Action = ["sns:Publish"], Resource = [aws_sns_topic.jobs.arn, aws_sns_topic.notices.arn] },
       local.may.use_messages_key,
       local.may.trace,
@@ -54,21 +57,27 @@ locals {
       local.log_statement["authorizer"],
     ]
 
-    bridge = [
+    bridge = concat([
       { Action = local.may.consume, Resource = local.all_job_queues },
       { Action = ["sqs:SendMessage"], Resource = local.all_parked },
       { Action = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], Resource = [local.job_table] },
       { Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], Resource = ["${local.outputs}/*"] },
+      local.may.tell_missing,
       { Action = ["sns:Publish"], Resource = [aws_sns_topic.notices.arn] },
       local.may.use_messages_key,
       local.may.trace,
-    ]
+      ], length(var.input_buckets) == 0 ? [] : [
+      # Clients' pictures.
+      { Action = ["s3:GetObject"], Resource = [for bucket in var.input_buckets : "arn:${local.partition}:s3:::${bucket}/*"] },
+    ])
 
     dead-letter-worker = [
       { Action = local.may.consume, Resource = local.all_dead_queues },
       { Action = ["sqs:SendMessage"], Resource = concat(local.all_job_queues, local.all_parked) },
       { Action = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], Resource = [local.job_table] },
-      { Action = ["s3:GetObject"], Resource = ["${local.outputs}/requests/*"] },
+      # It finishes what is uploaded but not recorded, and writes the document of what failed.
+      { Action = ["s3:GetObject", "s3:PutObject"], Resource = ["${local.outputs}/*"] },
+      local.may.tell_missing,
       { Action = ["sns:Publish"], Resource = [aws_sns_topic.notices.arn] },
       local.may.use_messages_key,
     ]
@@ -77,14 +86,16 @@ locals {
       { Action = ["dynamodb:GetItem", "dynamodb:UpdateItem"], Resource = [local.job_table] },
       { Action = ["dynamodb:Query"], Resource = [for index in ["due", "unpublished", "unannounced"] : "${local.job_table}/index/${index}"] },
       { Action = ["s3:GetObject", "s3:PutObject"], Resource = ["${local.outputs}/requests/*"] },
+      local.may.tell_missing,
       { Action = ["sns:Publish"], Resource = [aws_sns_topic.jobs.arn, aws_sns_topic.notices.arn] },
+      { Action = ["sqs:SendMessage"], Resource = [local.queue_arns["webhooks"]] },
       local.may.use_messages_key,
     ]
 
     webhook-worker = [
       { Action = local.may.consume, Resource = [local.queue_arns["webhooks"]] },
       { Action = ["secretsmanager:GetSecretValue"], Resource = [aws_secretsmanager_secret.this["webhook-signing"].arn] },
-      { Action = ["dynamodb:GetItem"], Resource = [local.job_table] },
+      { Action = ["dynamodb:GetItem", "dynamodb:UpdateItem"], Resource = [local.job_table] },
       local.may.use_messages_key,
     ]
 

@@ -243,6 +243,6 @@ resource "aws_sns_topic_subscription" "webhooks" {
   protocol             = "sqs"
   endpoint             = aws_sqs_queue.working["webhooks"].arn
   raw_message_delivery = true
-  filter_policy        = jsonencode({ callback = [{ exists = true }] })
+  filter_policy        = jsonencode({ webhook = ["yes"] })
   redrive_policy       = jsonencode({ deadLetterTargetArn = aws_sqs_queue.last["undelivered"].arn })
 }

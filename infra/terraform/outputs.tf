@@ -14,13 +14,30 @@ locals {
       DARKROOM_QUEUE_URL        = aws_sqs_queue.working[queue].url
       DARKROOM_PARKED_QUEUE_URL = aws_sqs_queue.last["${job.runtime}-parked"].url
       DARKROOM_VISIBILITY_S     = tostring(local.visibility_s)
+      DARKROOM_INPUT_BUCKETS    = join(",", var.input_buckets)
     }
+  }
+  dead_letters_config = {
+    for runtime in keys(local.runtimes) : "dead-letters-${runtime}" => {
+      DARKROOM_RUNTIME                = runtime
+      DARKROOM_DEAD_LETTERS_QUEUE_URL = aws_sqs_queue.last["${runtime}-dead-letters"].url
+      DARKROOM_QUEUE_URL              = aws_sqs_queue.working[runtime].url
+      DARKROOM_PARKED_QUEUE_URL       = aws_sqs_queue.last["${runtime}-parked"].url
+    }
+  }
+  # Of the sweeper and of the webhook worker.
+  webhooks_config = {
+    DARKROOM_WEBHOOKS_QUEUE_URL = aws_sqs_queue.working["webhooks"].url
   }
 }
 
 output "app_config" {
-  description = "Environment file -> its variables: `shared` for every process, `bridge-*` for one bridge each."
-  value       = merge({ shared = local.shared_config }, local.bridge_config)
+  description = "Environment file -> its variables: `shared` for every process, `bridge-*` for one bridge each, `dead-letters-*` for one worker each, `webhooks` for sweeper and webhook worker."
+  value = merge(
+    { shared = local.shared_config, webhooks = local.webhooks_config },
+    local.bridge_config,
+    local.dead_letters_config,
+  )
 }
 
 # For the cluster's manifests.

@@ -296,3 +296,15 @@ variable "monthly_budget_usd" {
     error_message = "An amount above 0."
   }
 }
+
+variable "input_buckets" {
+  description = "Buckets from which any job may take its pictures (`s3://bucket/key`); a tenant's own outputs are always open to it."
+  type        = list(string)
+  nullable    = false
+  default     = []
+
+  validation {
+    condition     = alltrue([for bucket in var.input_buckets : can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", bucket))])
+    error_message = "Names of buckets, without s3:// and without a path."
+  }
+}

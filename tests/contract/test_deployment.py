@@ -37,7 +37,7 @@ def config():
     """Group -> the variables of `app_config`, by name, as outputs.tf spells them."""
     text = (MODULE / "outputs.tf").read_text()
     groups = {}
-    for group in ("shared_config", "bridge_config"):
+    for group in ("shared_config", "bridge_config", "dead_letters_config", "webhooks_config"):
         block = text[text.index(f"{group} = {{") :]
         # To the first line that closes at the same depth.
         block = block[: block.index("\n  }\n")]
@@ -88,6 +88,31 @@ def test_the_bridge_reads_what_terraform_gives_it():
     for name in FROM_THE_MANIFEST:
         with pytest.raises(BadSetting, match=name):
             BridgeSettings.from_env({key: value for key, value in environ.items() if key != name})
+
+
+def test_the_other_workers_get_what_they_require():
+    """Dead letters, sweeper and webhooks; the webhooks' keys are a secret, not an output."""
+    groups = config()
+    required = {
+        "dead_letters": groups["dead_letters_config"],
+        "sweeper": groups["webhooks_config"],
+        "webhooks": groups["webhooks_config"] | {"DARKROOM_WEBHOOK_KEYS"},
+    }
+    for program, given in required.items():
+        text = (ROOT / f"bridge/{program}.py").read_text()
+        wanted = set(re.findall(r'required\([\w.]+, "(DARKROOM_\w+)"\)', text))
+        assert wanted, program
+        assert wanted <= given | groups["shared_config"], program
+        assert given <= set(re.findall(r'"(DARKROOM_\w+)"', text)), program
+
+
+def test_only_notices_that_ask_for_a_call_reach_the_webhooks_queue():
+    """The attribute that a notice has is the one that both clouds filter by."""
+    block = (MODULE / "messaging.tf").read_text()
+    block = block[block.index('"aws_sns_topic_subscription" "webhooks"') :]
+    attribute, value = re.search(r'jsonencode\(\{ (\w+) = \["(\w+)"\] \}\)', block).groups()
+    assert f'{{"{attribute}": "{value}"}}' in (ROOT / "jobs/notice.py").read_text()
+    assert f'policy={{"{attribute}": ["{value}"]}}' in (ROOT / "darkroom/cloud.py").read_text()
 
 
 def test_the_queues_keep_a_message_as_long_as_the_api_thinks():

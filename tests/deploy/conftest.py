@@ -143,6 +143,7 @@ def variables(tmp_path_factory: pytest.TempPathFactory, host_zip: Path) -> dict[
         "admin_cidrs": ["192.0.2.0/24"],
         "admin_principals": ["arn:aws:iam::000000000000:role/admin"],
         "interface_endpoints": ["sqs"],
+        "input_buckets": ["pictures-of-clients"],
         "alarm_email": "somebody@example.org",
         "monthly_budget_usd": 200,
         # The emulator has neither groups nor sampling rules of X-Ray.
