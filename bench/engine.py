@@ -119,9 +119,9 @@ def _tick(pipeline: Any, jobs: int, threads: int) -> tuple[float, float]:
     spans: list[tuple[float, float]] = []
     run, allows = forward.run, StepTime.allows
 
-    def timed(calls: Any, *, to_rows: int = 0) -> Any:
+    def timed(calls: Any, *, to_rows: int = 0, module: Any = None) -> Any:
         started = time.perf_counter()
-        outputs = run(calls, to_rows=to_rows)
+        outputs = run(calls, to_rows=to_rows, module=module)
         if len(calls) == jobs:
             spans.append((started, time.perf_counter()))
         return outputs

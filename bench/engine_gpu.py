@@ -125,9 +125,9 @@ def curve(
     caught: list[Any] = []
     run = forward.run
 
-    def catch(calls: Any, *, to_rows: int = 0) -> Any:
+    def catch(calls: Any, *, to_rows: int = 0, module: Any = None) -> Any:
         caught.extend(calls)
-        return run(calls, to_rows=to_rows)
+        return run(calls, to_rows=to_rows, module=module)
 
     forward.run = catch
     try:

@@ -47,9 +47,9 @@ def rows(pipeline: Any, path: Path, *, threads: int) -> None:
     spans: list[tuple[float, float, list[tuple[int, int]]]] = []
     run, jobs = forward.run, {}
 
-    def watched(calls: Any, *, to_rows: int = 0) -> Any:
+    def watched(calls: Any, *, to_rows: int = 0, module: Any = None) -> Any:
         started = time.perf_counter()
-        outputs = run(calls, to_rows=to_rows)
+        outputs = run(calls, to_rows=to_rows, module=module)
         inside = [(_job(call, jobs), call.rows) for call in calls]
         spans.append((started, time.perf_counter(), inside))
         return outputs

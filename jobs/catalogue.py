@@ -41,6 +41,19 @@ class Defaults(_Entry):
     guidance_scale: float
 
 
+class Options(_Entry):
+    """How a model is run. Off by default; none changes a picture beyond its dtype's rounding."""
+
+    #: Convolutions in the layout that GPUs prefer.
+    channels_last: bool = False
+    #: One projection in place of three in each attention.
+    fused_attention: bool = False
+    #: `torch.compile` of the denoiser's repeated blocks, beside the work.
+    compiled: bool = False
+    #: Of the autoencoder, if it is to differ from the rest.
+    vae_dtype: Literal["float32", "float16", "bfloat16"] | None = None
+
+
 class Model(_Entry):
     """One set of weights in Diffusers' layout."""
 
@@ -50,6 +63,7 @@ class Model(_Entry):
     limits: Limits
     #: Diffusers class names that may replace the model's own scheduler.
     schedulers: tuple[str, ...] = ()
+    options: Options = Options()
 
     def resolve(self, wanted: GenerationInput) -> GenerationInput:
         """`wanted` with this model's defaults filled in; `InvalidJob` if it exceeds the limits."""

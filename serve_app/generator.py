@@ -40,6 +40,9 @@ class Generator:
             model: LoadedModel.load(spec, settings) for model, spec in runtime.models.items()
         }
         self._engine = Engine(EngineSettings(policy=settings.policy, torch_threads=threads))
+        for loaded in self._models.values():
+            for module in loaded.to_compile:
+                self._engine.compile(module)
         self._replica: str = serve.get_replica_context().replica_id.unique_id
 
     async def generate(

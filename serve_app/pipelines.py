@@ -13,6 +13,7 @@ import transformers
 
 from jobs.catalogue import Model
 from jobs.inputs import Task
+from serve_app import options
 from serve_app.errors import CannotServe
 from serve_app.promise import FAMILIES, pipeline_class
 from serve_app.settings import ServeSettings
@@ -51,6 +52,7 @@ class LoadedModel:
         directory = settings.models_root / spec.path
         classes = FAMILIES[pipeline_class(directory)]
         first = _load(directory, classes[Task.TEXT_TO_IMAGE], settings)
+        options.apply(spec.options, first)
         return cls(
             spec,
             {
@@ -74,6 +76,12 @@ class LoadedModel:
         kind = type(pipeline.scheduler) if scheduler is None else getattr(diffusers, scheduler)
         pipeline.scheduler = kind.from_config(config)
         return pipeline
+
+    @property
+    def to_compile(self) -> list[Any]:
+        """The modules that the engine should compile."""
+        any_task = next(iter(self._pipelines.values()))
+        return list(options.denoisers(any_task)) if self.spec.options.compiled else []
 
     def warnings(self, prompt: str) -> tuple[str, ...]:
         """What the client should know about its prompt."""

@@ -78,6 +78,10 @@ class Engine:
         row_steps = sum(call.order.rows * max(0, call.total - call.step) for call in calls)
         return Backlog(row_steps=row_steps, seconds=row_steps * self._tick.row_step_s)
 
+    def compile(self, module: Any) -> None:
+        """Use a compiled twin of a denoiser, once it has become warm beside the work."""
+        self._tick.compiled.add(module)
+
     @property
     def busy_s(self) -> float:
         """Seconds that forwards have taken since the start."""
@@ -88,6 +92,7 @@ class Engine:
         self._inbox.put(self._stop_all)
         self._thread.join()
         self._pool.close()
+        self._tick.compiled.close()
 
     def _cancel(self, ticket: Ticket) -> None:
         self._inbox.put(partial(self._stop, ticket))

@@ -10,6 +10,7 @@ from typing import Any
 
 from serve_app.engine.call import Call
 from serve_app.engine.cast import DENOISERS, silent
+from serve_app.engine.standin import SameDtype
 
 
 def make(call: Call) -> Any:
@@ -19,6 +20,8 @@ def make(call: Call) -> Any:
     parts["progress_bar"] = silent
     if parts.get("scheduler") is not None:
         parts["scheduler"] = type(pipeline.scheduler).from_config(pipeline.scheduler.config)
+    if parts.get("vae") is not None:
+        parts["vae"] = SameDtype(parts["vae"])
     has_callback = "callback_on_step_end" in inspect.signature(pipeline.__call__).parameters
     arguments = call.arguments() if has_callback else dict(call.order.arguments)
     denoisers = [parts[name] for name in DENOISERS if parts.get(name) is not None]

@@ -40,19 +40,21 @@ class Forward:
         return cls(module=module, rule=rule, arguments=arguments, rows=rows, key=key)
 
 
-def run(calls: Sequence[Forward], *, to_rows: int = 0) -> list[Any]:
+def run(calls: Sequence[Forward], *, to_rows: int = 0, module: Any = None) -> list[Any]:
     """One forward for calls of equal key; what each would have got alone.
 
-    With `to_rows` the forward has at least that many: the rest repeats the last row.
+    With `to_rows` the forward has at least that many: the rest repeats the last row. `module`
+    may be another one with the same weights.
     """
     first = calls[0]
+    module = module or first.module
     rows = [call.rows for call in calls]
     missing = to_rows - sum(rows)
     if len(calls) == 1 and missing <= 0:
-        return [first.module(**first.arguments)]
+        return [module(**first.arguments)]
     arguments = [call.arguments for call in calls]
     if missing > 0:
         arguments.append(padding(arguments[-1], first.rule, missing))
         rows.append(missing)
-    output = first.module(**merged(first.rule, arguments, rows))
+    output = module(**merged(first.rule, arguments, rows))
     return split(output, rows)[: len(calls)]

@@ -93,3 +93,15 @@ class Autoencoder(Elsewhere):
             return parking(tensor.to(self._real.dtype), *args, **kwargs)
 
         return call
+
+
+class SameDtype(_StandIn):
+    """An autoencoder of another dtype than the rest, for a call that does not park."""
+
+    def encode(self, pixels: Tensor, *args: Any, **kwargs: Any) -> Any:
+        """As the autoencoder's own."""
+        return self._real.encode(pixels.to(self._real.dtype), *args, **kwargs)
+
+    def decode(self, latents: Tensor, *args: Any, **kwargs: Any) -> Any:
+        """As the autoencoder's own."""
+        return self._real.decode(latents.to(self._real.dtype), *args, **kwargs)

@@ -9,6 +9,7 @@ import torch
 
 from serve_app.engine import forward, memory
 from serve_app.engine.call import Call
+from serve_app.engine.compiled import Compiled, bucket
 from serve_app.engine.forward import Forward, Key
 from serve_app.engine.policy import Fifo, Policy, WholeRequests
 from serve_app.engine.step_time import MAX_ROWS, StepTime
@@ -28,6 +29,7 @@ class Tick:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
+        self.compiled = Compiled()
         self._turns: Turns[Key] = Turns()
         self._times: dict[Key, StepTime] = {}
         #: Seconds of all forwards so far.
@@ -84,11 +86,15 @@ class Tick:
 
     def _run(self, key: Key, chosen: list[Call]) -> list[Outcome]:
         """The forward. If it fails, find out whose fault it is before anybody fails."""
+        rows = sum(call.forward.rows for call in chosen)
+        twin = self.compiled.of(chosen[0].forward)
         to_rows = DETERMINISTIC_ROWS if chosen[0].order.deterministic else 0
-        rows = max(sum(call.forward.rows for call in chosen), to_rows)
+        if twin is not None:
+            to_rows = bucket(max(rows, to_rows))
+        rows = max(rows, to_rows)
         started = time.perf_counter()
         try:
-            outputs = forward.run([call.forward for call in chosen], to_rows=to_rows)
+            outputs = forward.run([call.forward for call in chosen], to_rows=to_rows, module=twin)
         # The denoiser is code of others.
         except Exception as error:  # noqa: BLE001
             return self._after_failure(key, chosen, rows, error)

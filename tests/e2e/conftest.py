@@ -45,9 +45,9 @@ def stack_environ(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) ->
         "schedulers": ["DDIMScheduler", "EulerDiscreteScheduler"],
     }
     demo = {
+        **model,
         "path": str(ROOT / "models/demo"),
         "defaults": {"width": 64, "height": 64, "num_inference_steps": 20, "guidance_scale": 5.0},
-        "schedulers": [],
     }
     runtimes = {
         name: {"models": {f"tiny-{name}": model}, "replicas": {"max": 1, "admit_window": 4}}

@@ -26,6 +26,7 @@ from training.vocabulary import known_words
 MODEL = Path(__file__).parents[2] / "models" / "demo"
 SIZE_LIMIT = 16_000_000  # bytes, all files together
 
+
 @pytest.fixture(scope="module")
 def pipe() -> Iterator[DiffusionPipeline]:
     """The model as a user loads it, on one thread so that the figures do not vary."""

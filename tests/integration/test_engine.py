@@ -154,12 +154,12 @@ def failing(
     """Make forwards fail when `fails(calls, rows)` says so; the rows of all that were tried."""
     run, tried = forward.run, []
 
-    def sometimes(calls: Any, *, to_rows: int = 0) -> Any:
+    def sometimes(calls: Any, *, to_rows: int = 0, module: Any = None) -> Any:
         rows = sum(each.rows for each in calls)
         tried.append(rows)
         if (error := fails(calls, rows)) is not None:
             raise error
-        return run(calls, to_rows=to_rows)
+        return run(calls, to_rows=to_rows, module=module)
 
     monkeypatch.setattr(forward, "run", sometimes)
     return tried
