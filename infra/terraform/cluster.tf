@@ -54,7 +54,7 @@ resource "aws_eks_cluster" "this" {
     public_access_cidrs     = length(var.admin_cidrs) > 0 ? var.admin_cidrs : null
   }
 
-  depends_on = [aws_iam_role_policy_attachment.cluster, aws_cloudwatch_log_group.cluster]
+  depends_on = [aws_iam_role_policy_attachment.cluster, aws_iam_role_policy.cluster_key, aws_cloudwatch_log_group.cluster]
 }
 
 resource "aws_ec2_tag" "cluster_security_group" {

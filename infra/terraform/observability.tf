@@ -265,6 +265,26 @@ resource "aws_cloudwatch_dashboard" "this" {
   })
 }
 
+# Topics hand on a trace only if X-Ray takes it from them.
+resource "aws_xray_resource_policy" "topics" {
+  count = var.tracing ? 1 : 0
+
+  policy_name = var.name
+  policy_document = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { Service = local.principal.sns }
+      Action    = ["xray:PutTraceSegments", "xray:GetSamplingRules", "xray:GetSamplingTargets"]
+      Resource  = "*"
+      Condition = {
+        StringEquals = { "aws:SourceAccount" = local.account }
+        ArnLike      = { "aws:SourceArn" = [aws_sns_topic.jobs.arn, aws_sns_topic.notices.arn] }
+      }
+    }]
+  })
+}
+
 resource "aws_xray_group" "this" {
   count = var.tracing ? 1 : 0
 

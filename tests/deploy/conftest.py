@@ -63,9 +63,17 @@ class Applied:
         return {name: made for name, made in self.resources.items() if name.startswith(f"{kind}.")}
 
 
+#: For one test of this folder, the applying and the destroying included: a minute on an idle
+#: machine, and many on one that has other things to do.
+_TIMEOUT_S = 900
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Who destroys the stack comes last."""
+    """Who destroys the stack comes last, and nobody is hurried."""
     items.sort(key=lambda item: "destroyed" in getattr(item, "fixturenames", ()))
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(_TIMEOUT_S))
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Terraform as the tests run it: a copy of the module, the emulator's address, one state."""
 
+import functools
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ MODULE = ROOT / "infra/terraform"
 #: Finds a mirror of the provider on a machine that cannot download it.
 MIRROR = ROOT.parent / "shared/terraform-mirror"
 #: Seconds for one call. An API that the emulator lacks looks like an endless retry.
-LIMIT_S = 240
+LIMIT_S = 600
 #: The emulator's own.
 REGION, CREDENTIAL = "us-east-1", "test"
 
@@ -34,6 +35,7 @@ def aws_environ(address: str) -> dict[str, str]:
     }
 
 
+@functools.cache
 def cli_config() -> dict[str, str]:
     """Where `terraform init` finds the provider; empty: in the registry."""
     found = {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}

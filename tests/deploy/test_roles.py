@@ -224,6 +224,24 @@ def test_secrets_are_read_by_those_who_use_them(applied, policies):
     }
 
 
+def test_policies_fit_iam_with_as_many_runtimes_as_are_allowed(applied):
+    """A role's inline policies may have 10,240 characters.
+
+    Twenty runtimes have ten times the queues of the two here, and an ARN at most 110 characters:
+    a name of 24, a runtime of 32, the longest suffix, and a partition, region and account.
+    """
+    for address, made in applied.of_type("aws_iam_role_policy").items():
+        document = json.loads(made["policy"])
+        queues = [
+            name
+            for statement in document["Statement"]
+            for name in statement["Resource"]
+            if name.startswith(SQS) and "-interruptions" not in name
+        ]
+        rest = len(json.dumps(document, separators=(",", ":"))) - sum(map(len, queues))
+        assert rest + 10 * len(queues) * 110 <= 10_240, address
+
+
 def test_no_role_may_do_everything_to_something(policies):
     """No action of ours is a whole service, and only listings and traces are of everything."""
     unbounded = {
