@@ -11,8 +11,9 @@ from bridge.process import ATTEMPTS
 from bridge.scripted import BreakOff, Hold, Raw, Refuse, success
 from bridge.serve_client import ALONE_HEADER
 from bridge.verdict import Done, Park, Reject, Release
+from jobs.samples import sample_png
 from jobs.status import ErrorCode, Status
-from jobs.stream import Accepted, Canceled, Error, Progress
+from jobs.stream import Accepted, Canceled, Error, Progress, Result
 from records.errors import Unavailable
 
 OUT_OF_MEMORY = [
@@ -94,6 +95,38 @@ class TestFailure:
 
         assert at.process(message(job)) == Done()
         assert at.record(job.uid).status is Status.SUCCEEDED
+
+    @pytest.mark.parametrize("error", [httpx.ReadTimeout("x"), httpx.ReadError("x")])
+    def test_a_stream_that_breaks_off_is_not_posted_again_at_once(self, bench, make_job, error):
+        """One delivery is one generation: no layer below repeats a POST."""
+        at, job = bench([Accepted(replica="r"), BreakOff(error)]), make_job()
+        at.accept(job)
+
+        assert isinstance(at.process(message(job)), Release)
+        assert len(at.serve.posted) == 1
+
+    @pytest.mark.parametrize(
+        "script",
+        [
+            [Accepted(replica="r"), Result(images=0)],
+            [Accepted(replica="r"), Result(images=1)],
+            [*success()[:-1], Result(images=2)],
+            [
+                Accepted(replica="r"),
+                success()[2].model_copy(update={"data": sample_png(64, (0, 0, 0))}),  # type: ignore[union-attr]
+                Result(images=1),
+            ],
+        ],
+        ids=["no images", "none of one", "one of two", "damaged"],
+    )
+    def test_a_result_without_its_images_is_no_success(self, bench, make_job, script):
+        """Nothing empty, partial or damaged is ever uploaded as the answer."""
+        at, job = bench(script, success()), make_job()
+        at.accept(job)
+
+        assert isinstance(at.process(message(job)), Release)
+        assert at.process(message(job)) == Done()
+        assert len(at.record(job.uid).outcome.outputs) == 1
 
     def test_only_accepted_attempts_count_towards_the_budget(self, bench, make_job):
         """A hundred releases cost nothing; the fifth attempt that a replica lost ends the job."""
