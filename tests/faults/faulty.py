@@ -1,7 +1,7 @@
 """One of our programs in bad weather: `python -m tests.faults.faulty bridge`.
 
-FAULT_ERRORS, FAULT_LOST and FAULT_SEED make its weather; CRASH_AT, CRASH_NUMBER and CRASH_LOG
-say where a bridge dies; CALLS_LOG gets the count of its calls to AWS.
+FAULT_ERRORS, FAULT_LOST, FAULT_ONLY and FAULT_SEED make its weather; CRASH_AT, CRASH_NUMBER and
+CRASH_LOG say where a bridge dies; CALLS_LOG gets the count of its calls to AWS.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ def main(name: str, arguments: list[str]) -> int:
         seed=int(os.environ.get("FAULT_SEED", "0")),
         errors=float(os.environ.get("FAULT_ERRORS", "0")),
         lost=float(os.environ.get("FAULT_LOST", "0")),
+        operations=frozenset(os.environ.get("FAULT_ONLY", "").split()),
     )
     weather.over_all_clients()
     if name == "bridge":
