@@ -5,6 +5,8 @@ import time
 import pytest
 
 from jobs.status import Status
+from records.clock import now_ms
+from records.finish import cancel
 from records.record import Record
 from tests.faults.lab import Lab
 from tests.faults.site import Site
@@ -40,6 +42,30 @@ def test_a_job_longer_than_the_visibility_timeout_is_generated_once(held):
         record = run(lab, uid)
         assert (record.status, record.attempt) == (Status.SUCCEEDED, 1)
         assert generations(lab, uid) == 1
+
+
+def test_a_job_that_does_not_fit_is_tried_once_more_and_fails_as_such():
+    """Two generations, and the code says why."""
+    with Lab.running(STUB_OUT_OF_MEMORY="1") as lab:
+        uid = Site.of(lab).submit()
+        record = run(lab, uid)
+        assert (record.status, record.outcome.error.code) == (Status.FAILED, "out_of_memory")
+        assert generations(lab, uid) == 2
+
+
+def test_a_running_job_that_is_canceled_leaves_the_device():
+    """Its stream is closed, which is all that Serve needs to free its rows."""
+    with Lab.running(STUB_STEPS="300", STUB_STEP_S="0.2") as lab:
+        site = Site.of(lab)
+        uid = site.submit()
+        lab.start_bridge()
+        while site.record(uid).status is not Status.PROCESSING:
+            time.sleep(0.05)
+        cancel(site.table, uid, nonce="n", now_ms=now_ms())
+        while not site.record(uid).ended:
+            time.sleep(0.05)
+        assert site.record(uid).status is Status.CANCELED
+        assert lab.began()[-1]["what"] == "stopped"
 
 
 def test_without_a_heartbeat_the_lease_still_keeps_it_to_one():
