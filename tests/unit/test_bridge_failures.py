@@ -1,5 +1,6 @@
 """What the bridge makes of a message when something fails."""
 
+import hashlib
 import json
 
 import httpx
@@ -11,6 +12,8 @@ from bridge.process import ATTEMPTS
 from bridge.scripted import BreakOff, Hold, Raw, Refuse, success
 from bridge.serve_client import ALONE_HEADER
 from bridge.verdict import Done, Park, Reject, Release
+from jobs.keys import request_key
+from jobs.message import Message, Reference
 from jobs.samples import sample_png
 from jobs.status import ErrorCode, Status
 from jobs.stream import Accepted, Canceled, Error, Progress, Result
@@ -220,13 +223,20 @@ class TestFailure:
         """One bad message is put aside, whatever it is."""
         assert isinstance(bench().process(body), Park)
 
-    def test_a_job_of_another_runtime_is_parked(self, bench, make_job):
+    @pytest.mark.parametrize("by_reference", [False, True], ids=["inline", "by reference"])
+    def test_a_job_of_another_runtime_is_parked(self, bench, make_job, by_reference):
         """Its message has gone astray; here it must neither run nor fail."""
         at, job = bench(), make_job(runtime="other")
         at.accept(job)
+        at.store.put(request_key(job.uid), job.encode(), media_type="application/json")
+        digest = hashlib.sha256(job.encode()).hexdigest()
+        reference = Reference(key=request_key(job.uid), sha256=digest)
+        referring = Message(uid=job.uid, reference=reference).encode()
 
-        assert isinstance(at.process(message(job)), Park)
-        assert at.record(job.uid).status is Status.QUEUED
+        assert isinstance(at.process(referring if by_reference else message(job)), Park)
+        record = at.record(job.uid)
+        assert (record.status, record.lease_owner) == (Status.QUEUED, None)
+        assert at.serve.posted == []
 
     def test_a_model_that_serve_does_not_have_yet_is_waited_for(self, bench, make_job):
         """The API may be rolled out before Serve."""
