@@ -1,5 +1,6 @@
 """The command line's parts that need no stack: addresses, ports, timeline, a full disk."""
 
+import base64
 import json
 import socket
 from datetime import UTC, datetime, timedelta
@@ -7,12 +8,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from darkroom import stack as stack_module
+from darkroom.cli import run
 from darkroom.errors import NoStack, PortTaken, StackError
 from darkroom.ports import Ports
 from darkroom.screen import timeline
 from darkroom.stack import Stack
 from darkroom.state import Address, find_api, remove_state, write_state
 from jobs.view import JobView
+from records.webhook import WebhookKeys
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
@@ -85,3 +88,14 @@ def test_the_timeline_counts_from_acceptance_and_has_only_what_has_happened():
         }
     )
     assert timeline(view) == [("accepted", 0), ("leased", 1), ("denoise", 3)]
+
+
+def test_a_tenant_s_webhook_secret_is_printed_for_who_has_the_key(monkeypatch, capsys):
+    """What the worker signs with, so that it can be handed out."""
+    key = base64.b64encode(b"k" * 32).decode()
+    monkeypatch.setenv("DARKROOM_WEBHOOK_KEYS", key)
+    assert run(["webhook-secret", "acme"]) == 0
+    assert capsys.readouterr().out.strip() == WebhookKeys([b"k" * 32]).secrets("acme")[0]
+    monkeypatch.delenv("DARKROOM_WEBHOOK_KEYS")
+    assert run(["webhook-secret", "acme"]) == 2
+    assert "DARKROOM_WEBHOOK_KEYS" in capsys.readouterr().err
