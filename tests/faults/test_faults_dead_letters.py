@@ -30,7 +30,7 @@ def lab():
 def wear_out(site: Site, count: int) -> None:
     """Receive and release until SQS has taken `count` messages away."""
     dead = SqsQueue(site.lab.client("sqs"), site.lab.cloud.queues["demo"].dead_letters)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while dead.depth()[0] < count:
         assert time.monotonic() < deadline
         for delivery in site.queue.receive(limit=10, wait_s=0):

@@ -11,7 +11,8 @@ from records.record import Record
 from tests.faults.lab import Lab
 from tests.faults.site import Site
 
-PATIENCE_S = 60
+#: No measure, only an end to waiting.
+PATIENCE_S = 240
 #: A job of six seconds under a visibility timeout of two.
 LONG = {"STUB_STEPS": "6", "STUB_STEP_S": "1"}
 

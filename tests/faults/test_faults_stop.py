@@ -11,7 +11,9 @@ from records.record import Record
 from tests.faults.lab import Lab
 from tests.faults.site import Site
 
-PATIENCE_S = 60
+#: No measure, only an end to waiting: far beyond what a busy machine needs.
+PATIENCE_S = 240
+VISIBILITY_S = 60
 
 
 def wait(site: Site, uid: str, status: Status) -> Record:
@@ -26,7 +28,7 @@ def wait(site: Site, uid: str, status: Status) -> Record:
 @pytest.fixture(scope="module")
 def slow():
     """A lab whose jobs take a minute."""
-    with Lab.running(visibility_s=30, STUB_STEPS="60", STUB_STEP_S="1") as lab:
+    with Lab.running(visibility_s=VISIBILITY_S, STUB_STEPS="60", STUB_STEP_S="1") as lab:
         yield Site.of(lab)
 
 
@@ -41,7 +43,7 @@ def test_a_minute_s_job_and_ten_seconds_of_grace(slow):
     while bridge.running:
         if released is None and slow.record(uid).status is Status.QUEUED:
             released = time.monotonic()
-            [delivery] = slow.queue.receive(limit=1, wait_s=1)
+            [delivery] = slow.queue.receive(limit=1, wait_s=20)
             visible = time.monotonic()
         assert time.monotonic() - told < PATIENCE_S
         time.sleep(0.02)
@@ -49,7 +51,8 @@ def test_a_minute_s_job_and_ten_seconds_of_grace(slow):
     assert bridge.stop(grace_s=0) == 0
     assert released is not None
     assert released - told >= 9
-    assert visible - released < 1.5
+    # By the release, and not by the visibility timeout; within a second on an idle machine.
+    assert visible - released < VISIBILITY_S / 2
     assert slow.record(uid).attempt == 1
     assert [line["what"] for line in slow.lab.began() if line["uid"] == uid][-1] == "stopped"
     slow.queue.delete(delivery)
@@ -66,12 +69,13 @@ def test_a_second_sigterm_releases_and_exits_at_once(slow):
     told = time.monotonic()
     os.kill(bridge.pid, signal.SIGTERM)
     while bridge.running:
-        assert time.monotonic() - told < 10
+        assert time.monotonic() - told < PATIENCE_S
         time.sleep(0.02)
 
     assert bridge.stop(grace_s=0) == 0
+    # Neither done nor waited for: it takes a minute, and there was an hour of grace.
     assert slow.record(uid).status is Status.QUEUED
-    [delivery] = slow.queue.receive(limit=1, wait_s=1)
+    [delivery] = slow.queue.receive(limit=1, wait_s=20)
     slow.queue.delete(delivery)
 
 
