@@ -72,7 +72,7 @@ class Consumer:
         waiting = sum(each.waiting for each in self._in_hand.values())
         room = await self._credit.room(waiting=waiting, in_hand=len(self._in_hand))
         room = min(room, self._max_in_hand - len(self._in_hand))
-        if room <= 0:
+        if room <= 0 or stopping.done():
             await asyncio.wait(
                 {stopping, *self._in_hand}, timeout=_NO_ROOM_S, return_when=asyncio.FIRST_COMPLETED
             )
@@ -83,7 +83,11 @@ class Consumer:
         await asyncio.wait({stopping, self._poll}, return_when=asyncio.FIRST_COMPLETED)
         if not self._poll.done():
             return  # told to stop: what it still brings is given back while the rest drains
-        for delivery in await self._polled(stopping):
+        deliveries = await self._polled(stopping)
+        if stopping.done():
+            await self._give_back(deliveries)
+            return
+        for delivery in deliveries:
             self._begin(delivery)
 
     def _begin(self, delivery: Delivery) -> None:

@@ -137,6 +137,8 @@ class Generation:
             case Image():
                 outputs.append(await in_thread(self._upload, event))
             case Result():
+                if len(outputs) != event.images or not outputs:
+                    raise ServeUnavailable(f"{len(outputs)} of {event.images} images came")
                 return Generated(
                     outputs=tuple(outputs),
                     warnings=event.warnings,

@@ -15,7 +15,7 @@ from records.accept import accept, republish_moment
 from records.clock import now_ms
 from records.errors import ObjectChanged, ObjectMissing, RecordMissing
 from records.finish import finish
-from records.lease import Busy, Ended, Lease, lease
+from records.lease import Busy, Ended, Lease, lease, release
 from records.record import Record
 from records.store import ObjectStore
 from records.table import Table
@@ -58,6 +58,9 @@ class Taker:
             # Nothing can bring the job's body back: a terminal answer beats a message that
             # goes round for days.
             return Ended(record=self._lost_body(held, str(error)))
+        if job.runtime != self.runtime:
+            release(self.table, held)
+            raise self._astray()
         in_hand.job, in_hand.lease = job, held
         log_transition("leased", job, attempt=held.attempt)
         return job, held
@@ -65,8 +68,11 @@ class Taker:
     def _own(self, job: Job) -> Job:
         """The job, unless it is another runtime's: its message has gone astray."""
         if job.runtime != self.runtime:
-            raise InvalidJob([Fault(pointer="/runtime", detail=f"this bridge is {self.runtime}'s")])
+            raise self._astray()
         return job
+
+    def _astray(self) -> InvalidJob:
+        return InvalidJob([Fault(pointer="/runtime", detail=f"this bridge is {self.runtime}'s")])
 
     def _lease(self, uid: str, owner: str) -> Lease | Busy | Ended:
         now = now_ms()

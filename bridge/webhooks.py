@@ -135,8 +135,17 @@ async def work(webhooks: Webhooks, stop: asyncio.Event, *, long_poll_s: int) -> 
             task = asyncio.create_task(webhooks.deal_with(delivery))
             in_hand.add(task)
             task.add_done_callback(in_hand.discard)
+            task.add_done_callback(_look_at)
     stopping.cancel()
-    await asyncio.gather(*in_hand)
+    if in_hand:
+        await asyncio.wait(in_hand)
+
+
+def _look_at(task: asyncio.Task[None]) -> None:
+    """Say what nobody has foreseen; the message comes again after the visibility timeout."""
+    error = task.exception()
+    if error is not None:
+        structlog.get_logger().error("unforeseen", kind=type(error).__name__)
 
 
 def _uid_in(body: str) -> str | None:

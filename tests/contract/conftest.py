@@ -20,14 +20,14 @@ from jobs.outcome import ImageOutput, Outcome
 from jobs.status import Status
 from jobs.uid import new_uid
 from records.accept import Acceptance, accept
-from records.aws import S3Store, SnsTopic, SqsQueue
+from records.aws import S3Reader, S3Store, SnsTopic, SqsQueue
 from records.connect import connect
 from records.dynamo import DynamoTable
 from records.lease import Lease, lease, start
-from records.memory import MemoryQueue, MemoryStore, MemoryTable, MemoryTopic
+from records.memory import MemoryQueue, MemoryReader, MemoryStore, MemoryTable, MemoryTopic
 from records.queue import Queue
 from records.record import Record, job_key
-from records.store import ObjectStore
+from records.store import ObjectReader, ObjectStore
 from records.sweep import Sweeper
 from records.table import Table
 from records.topic import Topic
@@ -46,6 +46,7 @@ class World:
     backend: str
     table: Table
     store: ObjectStore
+    objects: ObjectReader
     jobs: Topic
     notices: Topic
     #: The job queue of each runtime, and a subscriber's queue of notices.
@@ -268,11 +269,12 @@ def _world(request, catalogue):
 
 def _world_in_memory(catalogue):
     queues = {runtime: MemoryQueue() for runtime in catalogue.runtimes}
-    inbox, webhooks = MemoryQueue(), MemoryQueue()
+    inbox, webhooks, store = MemoryQueue(), MemoryQueue(), MemoryStore()
     return World(
         backend="fakes",
         table=MemoryTable(),
-        store=MemoryStore(),
+        store=store,
+        objects=MemoryReader(store),
         jobs=MemoryTopic([(queue, {"runtime": [name]}) for name, queue in queues.items()]),
         notices=MemoryTopic([(inbox, {}), (webhooks, {"webhook": ["yes"]})]),
         queues=queues,
@@ -290,6 +292,7 @@ def _world_on_aws(backend, catalogue, client):
         backend=backend,
         table=DynamoTable(client("dynamodb"), cloud.table),
         store=S3Store(client("s3"), cloud.bucket),
+        objects=S3Reader(client("s3")),
         jobs=SnsTopic(sns, cloud.jobs_topic_arn),
         notices=SnsTopic(sns, cloud.notices_topic_arn),
         queues={name: SqsQueue(sqs, queues.jobs) for name, queues in cloud.queues.items()},

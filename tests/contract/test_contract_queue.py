@@ -6,7 +6,7 @@ import json
 import httpx
 import pytest
 
-from records.errors import ObjectMissing
+from records.errors import ObjectMissing, ObjectTooLarge
 from records.topic import MAX_ATTRIBUTES
 
 
@@ -202,3 +202,21 @@ def test_a_url_presigned_for_one_object_does_not_open_another(world):
     if world.backend == "ministack":
         answer = httpx.get(mine.replace("mine.png", "theirs.png"), trust_env=False)
         assert answer.status_code == 403
+
+
+def test_an_object_is_read_up_to_a_size(world):
+    """A client names it, so its size is not ours to know."""
+    world.store.put("in/a.png", b"x" * 100, media_type="image/png")
+    bucket = world.store.bucket
+    assert world.objects.read(bucket, "in/a.png", most_bytes=100) == b"x" * 100
+    with pytest.raises(ObjectTooLarge):
+        world.objects.read(bucket, "in/a.png", most_bytes=99)
+
+
+@pytest.mark.parametrize("place", ["key", "bucket", "long key"])
+def test_an_object_that_a_client_names_in_vain_is_missing(world, place):
+    """Not an outage: the job is at fault."""
+    bucket = "nobody-s-bucket" if place == "bucket" else world.store.bucket
+    key = "k" * 2000 if place == "long key" else "nothing"
+    with pytest.raises(ObjectMissing):
+        world.objects.read(bucket, key, most_bytes=10)

@@ -112,6 +112,22 @@ def test_nobody_scans_the_table(package):
     assert wrong == []
 
 
+def test_errors_become_verdicts_in_one_place():
+    """Whoever catches everything swallows something: one handler, and what runs in threads."""
+    broad = {"Exception", "BaseException"}
+    found = set()
+    for file, tree in modules("bridge") + modules("records"):
+        for node in ast.walk(tree):
+            match node:
+                case (
+                    ast.ExceptHandler(type=None) | ast.ExceptHandler(type=ast.Name(id="Exception"))
+                ):
+                    found.add(file.name)
+                case ast.Call(func=ast.Name(id="suppress"), args=[ast.Name(id=name)]):
+                    found |= {file.name} if name in broad else set()
+    assert found == {"process.py", "threads.py"}
+
+
 @pytest.mark.parametrize("package", ALLOWED)
 def test_no_module_is_too_long(package):
     """What does not fit has two subjects."""

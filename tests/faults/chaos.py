@@ -25,7 +25,7 @@ from records.dynamo import DynamoTable
 from records.errors import ObjectMissing
 from records.record import job_key
 from tests.faults.crash_points import POINTS
-from tests.faults.history import Generation, History, Judgement, judge, sha256
+from tests.faults.history import History, Judgement, generations, judge, sha256
 from tests.faults.lab import Lab
 
 _BRIDGES = 4
@@ -114,7 +114,7 @@ class Chaos:
                 records={uid: self._record(uid) for uid in self.accepted},
                 notices=notices,
                 object_sha256=digest,
-                generations=self._generations(),
+                generations=generations(self.lab.began()),
                 faults_at=[*self.faults_at, *self._released_at()],
                 explains_s=_EXPLAINS_S,
             )
@@ -126,10 +126,17 @@ class Chaos:
         return Counter(path.read_text().split() if path.exists() else [])
 
     def _enough(self) -> bool:
-        return sum(self.kills.values()) >= self.plan.kills and not set(POINTS) - set(self.points())
+        """Whether everything has died in every way, and often enough."""
+        often = sum(self.kills.values()) >= self.plan.kills
+        from_outside = min(self.kills["kill -9"], self.kills["SIGTERM"])
+        all_points = not set(POINTS) - set(self.points())
+        return often and all_points and from_outside >= max(1, self.plan.kills // 10)
 
     def _start_bridge(self) -> None:
-        """A bridge that will die at a point, those first at which none has died yet."""
+        """Every other one will die at a point, those first at which none has died yet.
+
+        The others are there to be killed from outside.
+        """
         left = [point for point in self._points if not self.points()[point]]
         if not left and not self._enough():
             left = self._points
@@ -137,8 +144,8 @@ class Chaos:
         name = f"bridge-{self._number}"
         passings = 1 + self.plan.jobs // _JOBS_A_PASSING
         crash = {"CRASH_NUMBER": str(self._dice.randint(1, passings))}
-        if left:
-            crash["CRASH_AT"] = left[self._number % len(left)]
+        if left and self._number % 2:
+            crash["CRASH_AT"] = self._dice.choice(left)
         self.lab.start_bridge(
             name,
             FAULT_SEED=str(self.plan.seed * 1000 + self._number),
@@ -230,20 +237,6 @@ class Chaos:
             if "Messages" not in answer and not set(self.accepted) - told:
                 break
         return found
-
-    def _generations(self) -> list[Generation]:
-        open_, done = {}, []
-        for line in self.lab.began():
-            key = (line["uid"], line["pid"])
-            if line["what"] == "began":
-                open_[key] = line["at"]
-            elif line["what"] == "completed":
-                done.append(
-                    Generation(uid=key[0], began_at=open_.pop(key), completed_at=line["at"])
-                )
-            else:
-                done.append(Generation(uid=key[0], began_at=open_.pop(key)))
-        return done + [Generation(uid=uid, began_at=at) for (uid, _), at in open_.items()]
 
     def _released_at(self) -> list[float]:
         """When bridges gave jobs back because AWS or Serve was away."""

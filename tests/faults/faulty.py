@@ -1,11 +1,12 @@
 """One of our programs in bad weather: `python -m tests.faults.faulty bridge`.
 
-FAULT_ERRORS, FAULT_LOST and FAULT_SEED make its weather; CRASH_AT, CRASH_NUMBER and CRASH_LOG
-say where a bridge dies.
+FAULT_ERRORS, FAULT_LOST, FAULT_ONLY and FAULT_SEED make its weather; CRASH_AT, CRASH_NUMBER and
+CRASH_LOG say where a bridge dies; CALLS_LOG gets the count of its calls to AWS.
 """
 
 import asyncio
 import importlib
+import json
 import os
 import sys
 from pathlib import Path
@@ -20,13 +21,19 @@ from tests.faults.hooks import Weather
 
 def main(name: str, arguments: list[str]) -> int:
     """The program's exit status."""
-    Weather(
+    weather = Weather(
         seed=int(os.environ.get("FAULT_SEED", "0")),
         errors=float(os.environ.get("FAULT_ERRORS", "0")),
         lost=float(os.environ.get("FAULT_LOST", "0")),
-    ).over_all_clients()
+        operations=frozenset(os.environ.get("FAULT_ONLY", "").split()),
+    )
+    weather.over_all_clients()
     if name == "bridge":
-        return _bridge()
+        try:
+            return _bridge()
+        finally:
+            if log := os.environ.get("CALLS_LOG"):
+                Path(log).write_text(json.dumps(weather.calls))
     program = importlib.import_module(name)
     takes_arguments = name in ("bridge.sweeper", "bridge.dead_letters")
     status: int = program.main(arguments) if takes_arguments else program.main()

@@ -156,6 +156,20 @@ def _explains(at: float, between: tuple[float, float], seconds: float) -> bool:
     return began - seconds <= at <= again and again - at <= seconds
 
 
+def generations(lines: Iterable[Mapping[str, Any]]) -> list[Generation]:
+    """What the notes of `stub_serve` say; one whose end nobody noted was killed."""
+    began: dict[tuple[str, int], float] = {}
+    done = []
+    for line in lines:
+        key = (str(line["uid"]), int(line["pid"]))
+        if line["what"] == "began":
+            began[key] = line["at"]
+        else:
+            at = line["at"] if line["what"] == "completed" else None
+            done.append(Generation(uid=key[0], began_at=began.pop(key), completed_at=at))
+    return done + [Generation(uid=uid, began_at=at) for (uid, _), at in began.items()]
+
+
 def sha256(data: bytes) -> str:
     """As records keep it."""
     return hashlib.sha256(data).hexdigest()

@@ -35,6 +35,8 @@ class Weather:
     status: int = 503
     #: `s3.PutObject` and so on; empty: all operations.
     operations: frozenset[str] = frozenset()
+    #: Every call that was made, tries included.
+    calls: dict[str, int] = field(default_factory=dict)
     #: What was done to which operation, counted.
     injected: dict[str, int] = field(default_factory=dict)
 
@@ -62,6 +64,8 @@ class Weather:
         self, request: AWSPreparedRequest, event_name: str, **_: object
     ) -> AWSResponse | None:
         operation = event_name.removeprefix("before-send.")
+        with self._lock:
+            self.calls[operation] = self.calls.get(operation, 0) + 1
         if self.operations and operation not in self.operations:
             return None
         with self._lock:

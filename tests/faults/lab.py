@@ -146,7 +146,7 @@ class Lab:
         process = StackProcess(
             name,
             [sys.executable, "-m", *command],
-            env={**_without_aws(), **environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            env=self._bare() | environ,
             log=self.home / f"{name}.log",
         )
         self.processes[name] = process
@@ -168,6 +168,13 @@ class Lab:
         if not self.generations.exists():
             return []
         return [json.loads(line) for line in self.generations.read_text().splitlines()]
+
+    def environ(self) -> dict[str, str]:
+        """The variables of one of our programs, in good weather."""
+        return self._bare() | self._ours()
+
+    def _bare(self) -> dict[str, str]:
+        return _without_aws() | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
     def _ours(self) -> dict[str, str]:
         queues = self.cloud.queues["demo"]

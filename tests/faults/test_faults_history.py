@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.faults.history import Generation, History, judge, sha256
+from tests.faults.history import Generation, History, generations, judge, sha256
 
 _IMAGE = b"an image"
 
@@ -132,3 +132,19 @@ def test_an_object_that_is_missing_or_changed_is_found(good, found):
 def test_a_generation_that_no_fault_explains_is_found(good, faults_at):
     """The GPU worked twice, and nothing had happened."""
     assert judge(replace(good, faults_at=faults_at)).faults == {"unexplained": ["b"]}
+
+
+def test_the_notes_of_a_serve_become_generations():
+    """Completed, stopped, and one whose process was killed."""
+    notes = [
+        {"uid": "a", "pid": 1, "what": "began", "at": 1.0},
+        {"uid": "b", "pid": 1, "what": "began", "at": 2.0},
+        {"uid": "a", "pid": 1, "what": "completed", "at": 3.0},
+        {"uid": "c", "pid": 1, "what": "began", "at": 4.0},
+        {"uid": "b", "pid": 1, "what": "stopped", "at": 5.0},
+    ]
+    assert generations(notes) == [
+        Generation(uid="a", began_at=1.0, completed_at=3.0),
+        Generation(uid="b", began_at=2.0),
+        Generation(uid="c", began_at=4.0),
+    ]

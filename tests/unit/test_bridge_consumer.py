@@ -261,6 +261,26 @@ class TestStopping:
         assert loop.told.seen == []
         assert loop.queue.depth() == (1, 0)
 
+    def test_messages_that_arrive_with_the_signal_are_released(self):
+        """Both in the same turn of the loop: nothing new is begun."""
+
+        async def scenario() -> Loop:
+            loop, main = Loop(Told(), capacity()), asyncio.get_running_loop()
+            receive = loop.queue.receive
+
+            def late(**arguments: int) -> object:
+                loop.queue.send("late")
+                main.call_soon_threadsafe(loop.stop.set)
+                return receive(**arguments)
+
+            loop.queue.receive = late  # type: ignore[method-assign,assignment]
+            await loop.consumer().run(loop.stop, grace_s=1)
+            return loop
+
+        loop = asyncio.run(scenario())
+        assert loop.told.seen == []
+        assert loop.queue.depth() == (1, 0)
+
     def test_a_poll_that_hangs_does_not_use_up_the_jobs_grace(self):
         """What is in hand ends meanwhile, and after the grace period nobody waits for SQS."""
 

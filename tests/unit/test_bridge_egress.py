@@ -1,12 +1,14 @@
 """Calling URLs that a client names, without being led back inside."""
 
 import asyncio
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import httpcore
 import pytest
 
 from bridge.address import is_public
-from bridge.egress import MAX_BYTES, Egress
+from bridge.egress import MAX_BYTES, Egress, connect
 from bridge.errors import EgressFailed, EgressRefused
 from bridge.scripted_web import ScriptedWeb, answer
 
@@ -137,6 +139,46 @@ class TestWhereItGoes:
     def test_public_addresses_are_public(self, address):
         """Otherwise the tests above would show nothing."""
         assert is_public(address)
+
+
+class TestOverSockets:
+    @pytest.fixture
+    def served(self):
+        """A server of this machine: its port, and the body that it answers with."""
+        body = bytes(range(256)) * 4000
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Nobody reads it."""
+
+        server = HTTPServer(("127.0.0.1", 0), Handler)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port, body
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+    def test_a_real_connection_brings_a_real_body(self, served):
+        """The connector goes elsewhere than it was told; all the rest is as in earnest."""
+        port, body = served
+
+        async def elsewhere(address: str, _: int, timeout: float | None) -> object:
+            assert address == PUBLIC
+            return await connect("127.0.0.1", port, timeout)
+
+        to = Egress(http=True, resolver=web().resolver, connector=elsewhere)  # type: ignore[arg-type]
+        assert asyncio.run(to.fetch("http://example.org/a")) == body
+
+    def test_the_same_server_is_not_reached_by_its_own_address(self, served):
+        """With nothing replaced."""
+        with pytest.raises(EgressRefused, match="public internet"):
+            asyncio.run(Egress(http=True).fetch("http://127.0.0.1/"))
 
 
 class TestUrls:

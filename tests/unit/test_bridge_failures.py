@@ -1,5 +1,6 @@
 """What the bridge makes of a message when something fails."""
 
+import hashlib
 import json
 
 import httpx
@@ -10,8 +11,11 @@ from bridge.generation import Generation
 from bridge.process import ATTEMPTS
 from bridge.scripted import BreakOff, Hold, Raw, Refuse, success
 from bridge.verdict import Done, Park, Reject, Release
+from jobs.keys import request_key
+from jobs.message import Message, Reference
+from jobs.samples import sample_png
 from jobs.status import ErrorCode, Status
-from jobs.stream import ALONE_HEADER, Accepted, Canceled, Error, Progress
+from jobs.stream import ALONE_HEADER, Accepted, Canceled, Error, Progress, Result
 from records.errors import Unavailable
 
 OUT_OF_MEMORY = [
@@ -93,6 +97,38 @@ class TestFailure:
 
         assert at.process(message(job)) == Done()
         assert at.record(job.uid).status is Status.SUCCEEDED
+
+    @pytest.mark.parametrize("error", [httpx.ReadTimeout("x"), httpx.ReadError("x")])
+    def test_a_stream_that_breaks_off_is_not_posted_again_at_once(self, bench, make_job, error):
+        """One delivery is one generation: no layer below repeats a POST."""
+        at, job = bench([Accepted(replica="r"), BreakOff(error)]), make_job()
+        at.accept(job)
+
+        assert isinstance(at.process(message(job)), Release)
+        assert len(at.serve.posted) == 1
+
+    @pytest.mark.parametrize(
+        "script",
+        [
+            [Accepted(replica="r"), Result(images=0)],
+            [Accepted(replica="r"), Result(images=1)],
+            [*success()[:-1], Result(images=2)],
+            [
+                Accepted(replica="r"),
+                success()[2].model_copy(update={"data": sample_png(64, (0, 0, 0))}),  # type: ignore[union-attr]
+                Result(images=1),
+            ],
+        ],
+        ids=["no images", "none of one", "one of two", "damaged"],
+    )
+    def test_a_result_without_its_images_is_no_success(self, bench, make_job, script):
+        """Nothing empty, partial or damaged is ever uploaded as the answer."""
+        at, job = bench(script, success()), make_job()
+        at.accept(job)
+
+        assert isinstance(at.process(message(job)), Release)
+        assert at.process(message(job)) == Done()
+        assert len(at.record(job.uid).outcome.outputs) == 1
 
     def test_only_accepted_attempts_count_towards_the_budget(self, bench, make_job):
         """A hundred releases cost nothing; the fifth attempt that a replica lost ends the job."""
@@ -186,13 +222,20 @@ class TestFailure:
         """One bad message is put aside, whatever it is."""
         assert isinstance(bench().process(body), Park)
 
-    def test_a_job_of_another_runtime_is_parked(self, bench, make_job):
+    @pytest.mark.parametrize("by_reference", [False, True], ids=["inline", "by reference"])
+    def test_a_job_of_another_runtime_is_parked(self, bench, make_job, by_reference):
         """Its message has gone astray; here it must neither run nor fail."""
         at, job = bench(), make_job(runtime="other")
         at.accept(job)
+        at.store.put(request_key(job.uid), job.encode(), media_type="application/json")
+        digest = hashlib.sha256(job.encode()).hexdigest()
+        reference = Reference(key=request_key(job.uid), sha256=digest)
+        referring = Message(uid=job.uid, reference=reference).encode()
 
-        assert isinstance(at.process(message(job)), Park)
-        assert at.record(job.uid).status is Status.QUEUED
+        assert isinstance(at.process(referring if by_reference else message(job)), Park)
+        record = at.record(job.uid)
+        assert (record.status, record.lease_owner) == (Status.QUEUED, None)
+        assert at.serve.posted == []
 
     def test_a_model_that_serve_does_not_have_yet_is_waited_for(self, bench, make_job):
         """The API may be rolled out before Serve."""

@@ -106,6 +106,13 @@ class TestPlaces:
         web = ScriptedWeb({"example.org": [PUBLIC]}, {PUBLIC: [answer(200, picture())]})
         assert opened(inlined("https://example.org/a.png", web=web)).size == (64, 64)
 
+    def test_a_url_is_fetched_anew_for_each_job(self, inlined):
+        """What lies there may have changed; nothing is kept."""
+        answers = [answer(200, picture(size=(64, 64))), answer(200, picture(size=(32, 32)))]
+        web = ScriptedWeb({"example.org": [PUBLIC]}, {PUBLIC: answers})
+        sizes = [opened(inlined("https://example.org/a.png", web=web)).size for _ in range(2)]
+        assert sizes == [(64, 64), (32, 32)]
+
     def test_a_url_inside_is_refused_without_saying_what_is_there(self, refusal):
         """The guidance fetches it."""
         web = ScriptedWeb({"inner.org": ["169.254.169.254"]})

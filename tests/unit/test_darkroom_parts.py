@@ -1,5 +1,6 @@
 """The command line's parts that need no stack: addresses, ports, timeline, a full disk."""
 
+import base64
 import json
 import socket
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from darkroom.screen import timeline
 from darkroom.stack import Stack
 from darkroom.state import Address, find_api, remove_state, write_state
 from jobs.view import JobView
+from records.webhook import WebhookKeys
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
@@ -114,3 +116,14 @@ def test_cost_takes_a_plan_and_refuses_what_is_none(capsys, tmp_path):
     (tmp_path / "plan.json").write_text("{}")
     assert run(["cost", "--plan", str(tmp_path / "plan.json")]) == 2
     assert "is no plan" in capsys.readouterr().err
+
+
+def test_a_tenant_s_webhook_secret_is_printed_for_who_has_the_key(monkeypatch, capsys):
+    """What the worker signs with, so that it can be handed out."""
+    key = base64.b64encode(b"k" * 32).decode()
+    monkeypatch.setenv("DARKROOM_WEBHOOK_KEYS", key)
+    assert run(["webhook-secret", "acme"]) == 0
+    assert capsys.readouterr().out.strip() == WebhookKeys([b"k" * 32]).secrets("acme")[0]
+    monkeypatch.delenv("DARKROOM_WEBHOOK_KEYS")
+    assert run(["webhook-secret", "acme"]) == 2
+    assert "DARKROOM_WEBHOOK_KEYS" in capsys.readouterr().err
