@@ -20,6 +20,9 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--minutes", type=float, default=150.0, help="stop after this long")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--from", dest="start_from", type=Path, help="a finished model whose denoiser learns on"
+    )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -30,6 +33,7 @@ def main() -> int:
         device=options.device,
         seed=options.seed,
         deadline=time.time() + options.minutes * 60,
+        start_from=options.start_from,
     )
     return 0 if course.run() else 1
 

@@ -43,6 +43,8 @@ class Course:
     device: str
     seed: int
     deadline: float
+    #: A finished model to go on from: only its denoiser learns on.
+    start_from: Path | None = None
 
     def run(self) -> bool:
         """Train until all is done or the deadline is near; True if all is done."""
@@ -58,6 +60,9 @@ class Course:
         return True
 
     def _autoencoder(self) -> AutoencoderKL | None:
+        if self.start_from is not None:
+            kept = AutoencoderKL.from_pretrained(self.start_from / "vae", dtype=torch.float32)
+            return kept.to(self.device).eval()
         model = build_autoencoder().to(self.device)
         stage = Stage(autoencoder.PLAN, model, folder=self.folder, device=self.device)
         stage.train(
@@ -70,6 +75,12 @@ class Course:
         return model if stage.is_finished else None
 
     def _text_encoder(self) -> CLIPTextModel | None:
+        load_tokenizer(self.folder / "tokenizer")
+        if self.start_from is not None:
+            kept = CLIPTextModel.from_pretrained(
+                self.start_from / "text_encoder", dtype=torch.float32, attn_implementation="eager"
+            )
+            return kept.to(self.device).eval()
         model = build_text_encoder()
         mute_pieces(model)
         reader = FactReader(model).to(self.device)
@@ -92,7 +103,7 @@ class Course:
             tokenizer=load_tokenizer(self.folder / "tokenizer"),
             text_encoder=texts,
         )
-        unet = build_unet().to(self.device)
+        unet = self._unet()
         stage = Stage(denoiser.PLAN, unet, folder=self.folder, device=self.device)
         sight = AttentionSight(unet)
         averaged = build_unet()
@@ -105,6 +116,15 @@ class Course:
             averaged.load_state_dict(stage.averaged)
             export(vae, texts, averaged, folder=self.output)
         return averaged if stage.is_finished else None
+
+    def _unet(self) -> UNet2DConditionModel:
+        """Fresh, or as far as the model to go on from; a checkpoint replaces either."""
+        unet = build_unet().to(self.device)
+        if self.start_from is not None:
+            folder = self.start_from / "unet"
+            learnt = UNet2DConditionModel.from_pretrained(folder, dtype=torch.float32)
+            unet.load_state_dict(learnt.state_dict())
+        return unet
 
     def _polish(self, vae: AutoencoderKL) -> bool:
         stage = Stage(

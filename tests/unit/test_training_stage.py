@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from training import checkpoint
 from training.autoencoder import build_autoencoder, edge_weights, picture_batch
+from training.course import Course
 from training.denoiser import build_unet
 from training.export import export
 from training.latents import latent_scenes, standardise
@@ -130,3 +131,25 @@ def test_an_exported_folder_loads_as_three_pipelines(tmp_path: Path) -> None:
         assert pipe.unet.dtype == torch.float32
     picture = generate(load(kinds[0], tmp_path / "model"), ["a star"], num_inference_steps=2)[0]
     assert picture.shape == (64, 64, 3)
+
+
+def test_a_course_goes_on_from_a_finished_model(tmp_path: Path) -> None:
+    """Where no checkpoint is left the committed weights are the start, in full precision."""
+    torch.manual_seed(3)
+    parts = build_autoencoder(), build_text_encoder(), build_unet()
+    export(*parts, folder=tmp_path / "model")
+    course = Course(
+        folder=tmp_path / "work",
+        output=tmp_path / "out",
+        device="cpu",
+        seed=1,
+        deadline=time.time(),
+        start_from=tmp_path / "model",
+    )
+    again = course._autoencoder(), course._text_encoder(), course._unet()
+
+    for part, found in zip(parts, again, strict=True):
+        state = found.state_dict()
+        for name, weight in part.state_dict().items():
+            assert state[name].dtype == torch.float32
+            assert torch.equal(state[name].half(), weight.half())
