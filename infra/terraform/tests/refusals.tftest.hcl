@@ -45,6 +45,7 @@ run "refused" {
     system_nodes          = { count = 0 }
     alarm_email           = "nobody"
     monthly_budget_usd    = 0
+    input_buckets         = ["s3://pictures/a"]
   }
   expect_failures = [
     var.name,
@@ -65,6 +66,7 @@ run "refused" {
     var.system_nodes,
     var.alarm_email,
     var.monthly_budget_usd,
+    var.input_buckets,
   ]
 }
 
