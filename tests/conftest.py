@@ -2,14 +2,24 @@
 
 import os
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 ROOT = Path(__file__).resolve().parent.parent
 #: What may be missing even on a machine that has everything we can install. A skip's reason
 #: begins with one of these words.
 _MAY_BE_MISSING = ("gpu", "cluster", "shared", "terraform")
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """A program that runs within a test sets up logs for a stderr that is gone afterwards."""
+    yield
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -108,7 +108,7 @@ def test_a_job_is_canceled(darkroom: Run, client: Client, slow_request: Callable
     ("arguments", "status", "words"),
     [
         (("submit", ""), 1, "/input/prompt"),
-        (("submit", "x", "--model", "nosuch"), 1, "/model: must be one of tiny-first"),
+        (("submit", "x", "--model", "nosuch"), 1, "/model: must be one of demo, tiny-first"),
         (("submit", "x", "--image", "nosuch.png"), 2, "cannot read nosuch.png"),
         (("submit",), 2, "Missing"),
         (("jobs", "show", "nosuch"), 1, "you have no job of this id"),
