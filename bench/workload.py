@@ -28,6 +28,9 @@ SECOND = {
 #: Steps of eight jobs that arrive together.
 RAGGED = (4, 30, 8, 20, 12, 26, 6, 16)
 TIMEOUT_S = 600
+#: Different words for jobs that come together; the bundled model knows no numbers.
+COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "white")
+SHAPES = ("circle", "square", "triangle", "star", "diamond", "cross")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +45,7 @@ class Load:
         """Of the pipeline's call; decoding is left out, what is compared is denoising."""
         side = self.latent_side * pipeline.vae_scale_factor
         return {
-            "prompt": f"a red circle {self.seed}",
+            "prompt": f"a {COLOURS[self.seed % len(COLOURS)]} {SHAPES[self.seed % len(SHAPES)]}",
             "num_inference_steps": self.steps,
             "guidance_scale": 5.0,
             "width": side,
