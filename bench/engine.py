@@ -1,9 +1,10 @@
 """Measures the engine against what others do, every figure a ratio within one run.
 
 P is a plain loop over `pipe()`, S whole-request batching of equal requests, Q one message at a
-time with its input and output in series, as a queue agent does. After
-`pip install -c constraints.txt -e '.[bench]'`, `python -m bench.engine` prints tables, draws PNGs into
---out, and prints as its last line one JSON object.
+time with its input and output in series, as a queue agent does.
+
+After `pip install -c constraints.txt -e '.[bench]'`, `python -m bench.engine` prints tables, draws
+PNGs into --out, and prints as its last line one JSON object.
 """
 
 import argparse
