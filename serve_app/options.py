@@ -6,8 +6,7 @@ from typing import Any
 import torch
 
 from jobs.catalogue import Options
-
-DENOISERS = ("unet", "transformer")
+from serve_app.engine.cast import DENOISERS
 
 
 def apply(options: Options, pipeline: Any) -> None:
@@ -23,7 +22,7 @@ def apply(options: Options, pipeline: Any) -> None:
 
 
 def denoisers(pipeline: Any) -> Iterator[Any]:
-    """The modules that do the denoising: one, in every family."""
+    """The modules that do the denoising, a ControlNet among them."""
     for name in DENOISERS:
         module = getattr(pipeline, name, None)
         if module is not None:

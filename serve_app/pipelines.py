@@ -52,18 +52,16 @@ class LoadedModel:
         directory = settings.models_root / spec.path
         classes = FAMILIES[pipeline_class(directory)]
         first = _load(directory, classes[Task.TEXT_TO_IMAGE], settings)
+        pipelines = {
+            # The same modules under another class: no second copy of the weights.
+            task: getattr(diffusers, classes[task]).from_pipe(
+                first, torch_dtype=getattr(torch, settings.dtype)
+            )
+            for task in spec.tasks
+        }
+        # Last: `from_pipe` gives all modules one dtype, the autoencoder's own included.
         options.apply(spec.options, first)
-        return cls(
-            spec,
-            {
-                # The same modules under another class: no second copy of the weights.
-                task: getattr(diffusers, classes[task]).from_pipe(
-                    first, torch_dtype=getattr(torch, settings.dtype)
-                )
-                for task in spec.tasks
-            },
-            Vocabulary.read(directory),
-        )
+        return cls(spec, pipelines, Vocabulary.read(directory))
 
     def pipeline(self, task: Task, *, scheduler: str | None = None) -> Any:
         """A pipeline for one job: the model's modules, but a scheduler of its own.

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self, TypeVar
 
+from serve_app.engine.policy import POLICIES
 from serve_app.errors import InvalidSettings
 
-Policy = Literal["shortest", "fifo", "whole"]
-POLICIES: tuple[Policy, ...] = ("shortest", "fifo", "whole")
 Dtype = Literal["float32", "float16", "bfloat16"]
 DTYPES: tuple[Dtype, ...] = ("float32", "float16", "bfloat16")
 T = TypeVar("T")
@@ -25,7 +24,7 @@ class ServeSettings:
     device: str = "cpu"
     dtype: Dtype = "float32"
     #: Which jobs share the next step (engine/policy.py); all but the first are for comparison.
-    policy: Policy = "shortest"
+    policy: str = "shortest"
     #: After so long without a job the last replica goes.
     idle_s: float = 300
     #: So long a job waits for a first replica; a GPU node takes minutes to come.
@@ -85,11 +84,10 @@ def _dtype(text: str) -> Dtype:
     raise ValueError(f"must be one of {', '.join(DTYPES)}")
 
 
-def _policy(text: str) -> Policy:
-    for policy in POLICIES:
-        if text == policy:
-            return policy
-    raise ValueError(f"must be one of {', '.join(POLICIES)}")
+def _policy(text: str) -> str:
+    if text not in POLICIES:
+        raise ValueError(f"must be one of {', '.join(POLICIES)}")
+    return text
 
 
 def _seconds(text: str) -> float:

@@ -111,7 +111,7 @@ class Call:
     ) -> dict[str, Any]:
         if self.ticket.is_canceled:
             raise Stopped
-        self.step, self.total = index + 1, pipeline.num_timesteps
+        self.step, self.total = index + 1, getattr(pipeline, "num_timesteps", self.total)
         if self.order.listener is not None:
             self.order.listener("denoise", Step(step=self.step, total=self.total))
         return tensors

@@ -22,7 +22,6 @@ SHARING = frozenset(
     for family in ("StableDiffusion", "StableDiffusionXL", "StableDiffusion3", "Flux")
     for task in ("", "Img2Img", "Inpaint")
 ) | {
-    "FluxFillPipeline",
     "StableDiffusionControlNetPipeline",
     "StableDiffusionControlNetImg2ImgPipeline",
     "StableDiffusionControlNetInpaintPipeline",
@@ -77,7 +76,7 @@ class Cast:
         self._locks: dict[int, threading.Lock] = {}
         self._autoencoders: dict[int, Any] = {}
 
-    def of(self, pipeline: Any) -> "Actor":
+    def of(self, pipeline: Any) -> Actor:
         """A copy for one call, with a scheduler of its own and stand-ins for the rest."""
         actor = copy.copy(pipeline)
         parts = vars(actor)  # past Diffusers' `__setattr__`, which would rewrite its config

@@ -6,7 +6,6 @@ number of rows that it will be given; numbers in between are padded up to the ne
 """
 
 import copy
-import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -29,7 +28,6 @@ class Compiled:
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="compile")
         self._twins: dict[int, Any] = {}
-        self._lock = threading.Lock()
         #: Keys that were begun, and those whose twins are warm.
         self._begun: set[Key] = set()
         self._warm: set[Key] = set()
@@ -41,8 +39,7 @@ class Compiled:
         shared = {id(t): t for t in (*module.parameters(), *module.buffers())}
         twin = copy.deepcopy(module, shared)
         twin.compile_repeated_blocks()
-        with self._lock:
-            self._twins[id(module)] = twin
+        self._twins[id(module)] = twin
 
     def of(self, call: Forward) -> Any | None:
         """The warm twin of the call's module; None if there is none (yet)."""

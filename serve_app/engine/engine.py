@@ -69,6 +69,9 @@ class Engine:
     def submit(self, order: Order) -> Ticket:
         """Make the order; returns at once."""
         ticket = Ticket(self._cancel, self._preview)
+        if self._is_closed:
+            ticket.future.set_exception(Stopped())
+            return ticket
         self._inbox.put(partial(self._admit, Call(order, ticket)))
         return ticket
 
@@ -116,6 +119,8 @@ class Engine:
             else:
                 self._step()
                 self._read(wait=False)
+        while not self._inbox.empty():  # orders that came while we closed must end too
+            self._read(wait=False)
 
     def _can_step(self) -> bool:
         return any(isinstance(call.waiting, Forward) for call in self._calls.values())
@@ -132,7 +137,9 @@ class Engine:
 
     def _admit(self, call: Call) -> None:
         self._calls[id(call.ticket)] = call
-        if can_share(call.order):
+        if self._is_closed:
+            self._end(call, Stopped())
+        elif can_share(call.order):
             self._advance(call, lambda: call.start(self._cast.of(call.order.pipeline)))
         else:
             self._exclusive.append(call)
@@ -148,7 +155,7 @@ class Engine:
         """Let the call run to its next park; whatever it raises ends it and nobody else."""
         try:
             move()
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001  # the pipeline is code of others
             self._end(call, error)
             return
         if isinstance(call.waiting, Aside):
@@ -214,7 +221,12 @@ class Engine:
 
     def _show(self, ticket: Ticket, picture: Future[Any]) -> None:
         call = self._calls.get(id(ticket))
-        aside = None if call is None else call.preview()
+        try:
+            aside = None if call is None else call.preview()
+        # A scheduler that nobody thought of must not end the thread that all others need.
+        except Exception as error:  # noqa: BLE001
+            picture.set_exception(error)
+            return
         if aside is None:
             picture.set_result(None)
         else:

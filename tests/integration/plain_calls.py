@@ -2,6 +2,7 @@
 
 import copy
 import random
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from PIL import Image
 from tiny_models import controlnet, flux_words, pipeline
 
 from serve_app.engine.engine import Engine
-from serve_app.engine.order import Made, Order
+from serve_app.engine.order import Made, Order, Step, Ticket
 
 #: Rounding in another order of additions; the shares that go wrong are a thousand times larger.
 TOLERANCE = 1e-4
@@ -156,3 +157,31 @@ def picture(seed: int) -> Image.Image:
 def mask() -> Image.Image:
     """The right half white."""
     return Image.fromarray(np.repeat([[0] * 32 + [255] * 32], 64, 0).astype(np.uint8))
+
+
+def call(index: int = 0, *, steps: int = 6, side: int = 64, **order: Any) -> PlainCall:
+    """A text-to-image call of the Stable Diffusion."""
+    arguments = {**words("sd", index), "num_inference_steps": steps, "guidance_scale": 5.0}
+    arguments |= {"width": side, "height": side}
+    return PlainCall(pipeline=pipeline("sd"), arguments=arguments, seed=index, order=order)
+
+
+class Watching:
+    """A listener that lets a test wait for a step."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+        self.stages: list[str] = []
+        self.began = threading.Event()
+
+    def __call__(self, stage: str, step: Step | None) -> None:
+        if step is None:
+            self.stages.append(stage)
+        else:
+            self.steps.append(step.step)
+            self.began.set()
+
+
+def ended(ticket: Ticket) -> Made:
+    """The outcome, or its error."""
+    return ticket.future.result(TIMEOUT_S)

@@ -1,8 +1,7 @@
 """Each option of a model leaves its pictures what they are."""
 
 import copy
-import time
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,27 +10,19 @@ import torch
 from plain_calls import TOLERANCE, PlainCall, made_together, words, worst_difference
 from tiny_models import pipeline
 
-from jobs.catalogue import Options
+from jobs.catalogue import Defaults, Limits, Model, Options
+from jobs.inputs import Task
 from serve_app import options
 from serve_app.engine.compiled import bucket
-from serve_app.engine.engine import Engine, EngineSettings
+from serve_app.engine.engine import Engine
 from serve_app.engine.order import Order
+from serve_app.pipelines import LoadedModel
+from serve_app.settings import ServeSettings
 
 #: Seconds for the compiler on one busy core.
 COMPILES_S = 240
 #: dB; two runs in half precision that sum up in another order have that much in common.
 SAME_IN_HALF_PRECISION = 40.0
-
-
-@pytest.fixture
-def engine() -> Iterator[Engine]:
-    """A fresh one, on one thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    engine = Engine(EngineSettings(torch_threads=1))
-    yield engine
-    engine.close()
-    torch.set_num_threads(threads)
 
 
 def own_pipeline(family: str) -> Any:
@@ -85,10 +76,9 @@ def test_a_compiled_denoiser_takes_over_once_it_is_warm(engine: Engine) -> None:
     changed = own_pipeline("sd")
     engine.compile(changed.unet)
     assert worst_difference(engine, calls(changed)) <= TOLERANCE
-    deadline = time.monotonic() + COMPILES_S
-    while not engine._tick.compiled._warm:
-        assert time.monotonic() < deadline, "the twin did not become warm"
-        time.sleep(0.5)
+    compiled = engine._tick.compiled
+    compiled._pool.submit(lambda: None).result(COMPILES_S)  # one thread: after the warm-up
+    assert compiled._warm
 
     assert worst_difference(engine, calls(changed)) <= TOLERANCE
 
@@ -113,6 +103,23 @@ def test_an_autoencoder_of_another_dtype_decodes_the_same_latents(engine: Engine
         made_together(engine, calls(changed, output_type="np")), truths, strict=True
     ):
         assert psnr(truth, made.output.images) >= SAME_IN_HALF_PRECISION
+
+
+def test_a_loaded_model_keeps_its_options(tmp_path: Path) -> None:
+    """For every task; making a task's pipeline gives all of its modules one dtype."""
+    pipeline("sd").save_pretrained(tmp_path / "tiny", safe_serialization=True)
+    spec = Model(
+        path="tiny",
+        defaults=Defaults(width=64, height=64, num_inference_steps=3, guidance_scale=5.0),
+        limits=Limits(max_side=64, max_pixels=4096),
+        options=Options(vae_dtype="bfloat16", channels_last=True),
+    )
+    loaded = LoadedModel.load(spec, ServeSettings(models_root=tmp_path))
+
+    for task in Task:
+        parts = loaded.pipeline(task)
+        assert (parts.vae.dtype, parts.unet.dtype) == (torch.bfloat16, torch.float32)
+        assert parts.unet.conv_in.weight.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_a_call_that_runs_alone_copes_with_the_autoencoders_dtype(engine: Engine) -> None:

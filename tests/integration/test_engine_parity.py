@@ -1,10 +1,7 @@
 """The engine gives what the plain pipeline call gives, whoever shares its forwards."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
-import torch
 from plain_calls import (
     SCHEDULERS,
     TOLERANCE,
@@ -19,18 +16,7 @@ from plain_calls import (
 )
 from tiny_models import FAMILIES, pipeline
 
-from serve_app.engine.engine import Engine, EngineSettings
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    """One for all: keys and learnt times of one test must not disturb the next."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    engine = Engine(EngineSettings(torch_threads=1))
-    yield engine
-    engine.close()
-    torch.set_num_threads(threads)
+from serve_app.engine.engine import Engine
 
 
 def ragged(family: str, scheduler: str | None = None, **more: object) -> list[PlainCall]:
@@ -149,6 +135,28 @@ def test_controlnets_of_different_scales_share_their_forwards(engine: Engine, fa
             "controlnet_conditioning_scale": scale,
             "control_guidance_end": 0.5 if index == 1 else 1.0,
         }
+        calls.append(PlainCall(pipeline=controlled, arguments=arguments, seed=index))
+
+    assert worst_difference(engine, calls) <= TOLERANCE
+
+
+@pytest.mark.parametrize("task", ["ControlNetImg2Img", "ControlNetInpaint"])
+@pytest.mark.parametrize("family", ["sd", "sdxl"])
+def test_controlnets_edit_pictures_in_company(engine: Engine, family: str, task: str) -> None:
+    """Image-to-image and inpainting under a ControlNet, at two strengths."""
+    controlled = other_task(pipeline(family), task)
+    calls = ragged(family)[:1]
+    for index, strength in enumerate((0.9, 0.6)):
+        arguments = {
+            **words(family, index),
+            "image": picture(index),
+            "control_image": picture(index + 5),
+            "strength": strength,
+            "num_inference_steps": 8,
+            "controlnet_conditioning_scale": 0.5 + index / 4,
+        }
+        if task == "ControlNetInpaint":
+            arguments |= {"mask_image": mask(), "width": 64, "height": 64}
         calls.append(PlainCall(pipeline=controlled, arguments=arguments, seed=index))
 
     assert worst_difference(engine, calls) <= TOLERANCE
