@@ -34,7 +34,8 @@ def page(prices: Prices) -> str:
         [
             "# What it costs",
             "",
-            f"List prices of {prices.table['region']} of {prices.as_of} in USD, no free tier. "
+            f"List prices of {prices.table['region']} as known on {prices.as_of} in USD, no free "
+            f"tier. {prices.table['checked']} "
             "Written by `make cost` from Terraform's plans and `darkroom/prices.json`; "
             "`darkroom cost` answers for other loads.",
             "",

@@ -13,20 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-import httpx
-
+from darkroom import emulator
 from darkroom.cloud import Cloud, create_cloud
 from darkroom.errors import StackError
 from darkroom.ports import HOST, Ports
 from darkroom.process import StackProcess
 from darkroom.signals import undisturbed
 from jobs.environment import read_catalogue
-from records.connect import connect
 from records.keys import DEFAULT_TENANT, key_digest
 from records.webhook import WebhookKeys
 
-#: The emulator's own: it checks signatures of presigned URLs against them.
-_REGION, _CREDENTIAL = "us-east-1", "test"
 ROOT = Path(__file__).resolve().parent.parent
 #: Seconds; measured 8 with a warm file cache on two cores, much more on the first run.
 _START_S = 120
@@ -110,18 +106,9 @@ class Stack:
 
     def environ(self) -> dict[str, str]:
         """The variables of every process of ours: AWS's own and the project's."""
-        # A person's own AWS, its profiles and endpoints included, has no business here.
-        ours = {name: v for name, v in os.environ.items() if not name.startswith("AWS_")}
         found = {
-            **ours,
-            "AWS_ENDPOINT_URL": self.aws_url,
-            "AWS_ACCESS_KEY_ID": _CREDENTIAL,
-            "AWS_SECRET_ACCESS_KEY": _CREDENTIAL,
-            "AWS_REGION": _REGION,
-            "AWS_DEFAULT_REGION": _REGION,
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "AWS_EC2_METADATA_DISABLED": "true",
+            **emulator.without_aws(),
+            **emulator.addressed(self.aws_url),
             "DARKROOM_RUNTIMES": os.environ.get("DARKROOM_RUNTIMES", str(ROOT / "runtimes.yaml")),
             "DARKROOM_MODELS_ROOT": os.environ.get("DARKROOM_MODELS_ROOT", str(ROOT)),
             "DARKROOM_IDLE_S": f"{self.options.idle_s:g}",
@@ -160,7 +147,7 @@ class Stack:
         self._spawn("sweeper", "bridge.sweeper", "--every", "5")
         key = {"DARKROOM_WEBHOOK_KEYS": self.webhook_key, "DARKROOM_LONG_POLL_S": _LONG_POLL_S}
         self._spawn("webhooks", "bridge.webhooks", **key)
-        api.wait_until(lambda: _answers(f"{self.api_url}/healthz"), timeout_s=_START_S)
+        api.wait_until(lambda: emulator.answers(f"{self.api_url}/healthz"), timeout_s=_START_S)
         serve.wait_until(lambda: serve.ready_line() is not None, timeout_s=_START_S)
         if ui is not None:
             ui.wait_until(lambda: ui.ready_line() is not None, timeout_s=_START_S)
@@ -209,14 +196,7 @@ class Stack:
 
     def connect(self, service: str) -> Any:
         """A boto3 client of the emulated AWS."""
-        return connect(
-            service,
-            isolated=True,
-            endpoint_url=self.aws_url,
-            region_name=_REGION,
-            aws_access_key_id=_CREDENTIAL,
-            aws_secret_access_key=_CREDENTIAL,
-        )
+        return emulator.client(self.aws_url, service)
 
     def logs(self) -> str:
         """What all processes have logged so far."""
@@ -231,16 +211,10 @@ class Stack:
         aws = self._spawn(
             "aws",
             "ministack",
-            GATEWAY_PORT=str(self.options.ports.aws),
-            BIND_HOST=HOST,
-            S3_DATA_DIR=str(self.home / "s3"),
-            STATE_DIR=str(self.home / "state"),
-            LOG_LEVEL="WARNING",
             SERVICES="dynamodb,s3,sns,sqs",
-            # A second listener, on every interface and always on the same port.
-            IOT_MTLS_ENABLED="0",
+            **emulator.settings(self.options.ports.aws, self.home),
         )
-        aws.wait_until(lambda: _answers(self.aws_url), timeout_s=_START_S)
+        aws.wait_until(lambda: emulator.answers(self.aws_url), timeout_s=_START_S)
 
     def _start_serve(self) -> StackProcess:
         return self._spawn(
@@ -280,11 +254,3 @@ class Stack:
         )
         self.processes[name] = process
         return process
-
-
-def _answers(url: str) -> bool:
-    try:
-        httpx.get(url, timeout=2, trust_env=False)
-    except httpx.HTTPError:
-        return False
-    return True

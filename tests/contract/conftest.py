@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import pytest
 
 from darkroom.cloud import create_cloud
+from darkroom.emulator import settings
 from darkroom.ports import HOST, is_free
 from jobs.catalogue import Catalogue
 from jobs.inputs import TextToImage
@@ -209,11 +210,7 @@ def ministack(tmp_path_factory, free_port):
         "ministack",
         port=port,
         folder=folder,
-        GATEWAY_PORT=str(port),
-        BIND_HOST=HOST,
-        LOG_LEVEL="WARNING",
-        S3_DATA_DIR=str(folder / "s3"),
-        STATE_DIR=str(folder / "state"),
+        **settings(port, folder),
     )
 
 

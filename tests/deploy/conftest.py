@@ -13,8 +13,9 @@ from typing import Any
 import boto3
 import pytest
 import yaml
-from terraform import CREDENTIAL, REGION, ROOT, Terraform, TerraformFailed, aws_environ
+from terraform import ROOT, Terraform, TerraformFailed, aws_environ
 
+from darkroom.emulator import CREDENTIAL, REGION, settings, without_aws
 from darkroom.lambda_zip import build
 from darkroom.ports import HOST, Ports, is_free
 
@@ -100,19 +101,10 @@ def _machine() -> str:
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     """The running emulator."""
     folder, port = tmp_path_factory.mktemp("emulator"), Ports.free().aws
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("emulator.py"))],
-            env=environ
-            | {
-                "GATEWAY_PORT": str(port),
-                "BIND_HOST": HOST,
-                "LOG_LEVEL": "WARNING",
-                "S3_DATA_DIR": str(folder / "s3"),
-                "STATE_DIR": str(folder / "state"),
-                "IOT_MTLS_ENABLED": "0",
-            },
+            env=without_aws() | settings(port, folder),
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -8,31 +8,20 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from darkroom.emulator import REGION, addressed, without_aws
+from darkroom.ports import HOST
+
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "infra/terraform"
 #: Finds a mirror of the provider on a machine that cannot download it.
 MIRROR = ROOT.parent / "shared/terraform-mirror"
 #: Seconds for one call. An API that the emulator lacks looks like an endless retry.
 LIMIT_S = 600
-#: The emulator's own.
-REGION, CREDENTIAL = "us-east-1", "test"
 
 
 def aws_environ(address: str) -> dict[str, str]:
     """The variables by which a process finds the emulator, and nobody's real account."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    return {
-        **ours,
-        "AWS_ENDPOINT_URL": address,
-        "AWS_ACCESS_KEY_ID": CREDENTIAL,
-        "AWS_SECRET_ACCESS_KEY": CREDENTIAL,
-        "AWS_REGION": REGION,
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "NO_PROXY": "127.0.0.1",
-    }
+    return {**without_aws(), **addressed(address), "NO_PROXY": HOST}
 
 
 @functools.cache

@@ -7,8 +7,9 @@ import time
 import boto3
 import pytest
 from routing import EACH_IN_ITS_QUEUE, delivered
-from terraform import CREDENTIAL, REGION, Terraform, aws_environ
+from terraform import Terraform, aws_environ
 
+from darkroom.emulator import CREDENTIAL, REGION
 from darkroom.ports import HOST, Ports, is_free
 
 pytestmark = pytest.mark.long

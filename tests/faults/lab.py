@@ -13,13 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-import httpx
-
+from darkroom import emulator
 from darkroom.cloud import Cloud, create_cloud
 from darkroom.ports import HOST, Ports, is_free
 from darkroom.process import StackProcess
 from jobs.catalogue import Catalogue
-from records.connect import connect
 
 ROOT = Path(__file__).resolve().parents[2]
 _READY_S = 120
@@ -68,16 +66,11 @@ class Lab:
         self.spawn(
             "aws",
             ["ministack"],
-            GATEWAY_PORT=str(self._ports.aws),
-            BIND_HOST=HOST,
-            S3_DATA_DIR=str(self.home / "s3"),
-            STATE_DIR=str(self.home / "state"),
-            LOG_LEVEL="WARNING",
             SERVICES="dynamodb,s3,sns,sqs",
-            IOT_MTLS_ENABLED="0",
+            **emulator.settings(self._ports.aws, self.home),
         )
         self.start_serve(**stub)
-        self.processes["aws"].wait_until(lambda: _answers(self.aws_url), timeout_s=_READY_S)
+        self.processes["aws"].wait_until(lambda: emulator.answers(self.aws_url), timeout_s=_READY_S)
         self.cloud = create_cloud(
             Catalogue.from_yaml(_CATALOGUE),
             connect=self.client,
@@ -99,14 +92,7 @@ class Lab:
 
     def client(self, service: str) -> Any:
         """A boto3 client in good weather."""
-        return connect(
-            service,
-            isolated=True,
-            endpoint_url=self.aws_url,
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
+        return emulator.client(self.aws_url, service)
 
     def start_serve(self, **stub: str) -> None:
         """The stub, at first or again; it may not listen yet."""
@@ -117,7 +103,7 @@ class Lab:
         """The API, and wait for it."""
         self.spawn("api", ["tests.faults.faulty", "api.__main__"], **self._ours(), **self.faults)
         self.processes["api"].wait_until(
-            lambda: _answers(f"{self.api_url}/healthz"), timeout_s=_READY_S
+            lambda: emulator.answers(f"{self.api_url}/healthz"), timeout_s=_READY_S
         )
 
     def start_bridge(self, name: str = "bridge-1", **environ: str) -> StackProcess:
@@ -174,17 +160,12 @@ class Lab:
         return self._bare() | self._ours()
 
     def _bare(self) -> dict[str, str]:
-        return _without_aws() | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        return emulator.without_aws() | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
     def _ours(self) -> dict[str, str]:
         queues = self.cloud.queues["demo"]
         return {
-            "AWS_ENDPOINT_URL": self.aws_url,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_REGION": "us-east-1",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_EC2_METADATA_DISABLED": "true",
+            **emulator.addressed(self.aws_url),
             "DARKROOM_RUNTIME": "demo",
             "DARKROOM_RUNTIMES": str(self.home / "runtimes.yaml"),
             "DARKROOM_API_PORT": str(self._ports.api),
@@ -198,19 +179,6 @@ class Lab:
             "DARKROOM_DEAD_LETTERS_QUEUE_URL": queues.dead_letters,
             "DARKROOM_PARKED_QUEUE_URL": queues.parked,
         }
-
-
-def _without_aws() -> dict[str, str]:
-    """The environment without a person's own AWS."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-
-
-def _answers(url: str) -> bool:
-    try:
-        httpx.get(url, timeout=2, trust_env=False)
-    except httpx.HTTPError:
-        return False
-    return True
 
 
 def listening(port: int) -> bool:

@@ -63,9 +63,11 @@ def test_a_second_sigterm_releases_and_exits_at_once(slow):
     uid = slow.submit()
     bridge = slow.lab.start_bridge(DARKROOM_GRACE_S="3600", DARKROOM_LONG_POLL_S="20")
     wait(slow, uid, Status.PROCESSING)
+    drained = slow.lab.log_of("bridge-1").count("draining")
     os.kill(bridge.pid, signal.SIGTERM)
-    time.sleep(0.5)
-    assert bridge.running
+    while slow.lab.log_of("bridge-1").count("draining") == drained:
+        assert bridge.running
+        time.sleep(0.02)
     told = time.monotonic()
     os.kill(bridge.pid, signal.SIGTERM)
     while bridge.running:
