@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from bench.workload import TIMEOUT_S, Load, plainly, running
+from bench.workload import TIMEOUT_S, Load, driven, plainly
+from serve_app.engine.engine import Engine
 from serve_app.engine.order import Order
 
 #: (steps, share): a preview, a usual picture, a careful one.
@@ -127,8 +128,9 @@ def _engine(
 ) -> Result:
     """The engine under a policy; input and output go on beside it."""
     latencies: dict[int, list[float]] = {steps: [] for steps, _ in MIX}
-    lock, busy = threading.Lock(), [0.0]
-    with running(policy, threads) as engine, ThreadPoolExecutor(64) as clients:
+    lock = threading.Lock()
+
+    def run(engine: Engine) -> float:
         start = time.perf_counter()
 
         def job(arrival: Arrival) -> None:
@@ -139,15 +141,18 @@ def _engine(
             with lock:
                 latencies[arrival.load.steps].append(time.perf_counter() - start - arrival.at)
 
-        jobs = []
-        for arrival in arrivals:
-            time.sleep(max(0.0, start + arrival.at - time.perf_counter()))
-            jobs.append(clients.submit(job, arrival))
-        for each in jobs:
-            each.result()
-        span = time.perf_counter() - start
-        busy[0] = engine.busy_s
-    return Result(policy=name, seed=seed, latencies=latencies, utilisation=busy[0] / span)
+        with ThreadPoolExecutor(64) as clients:
+            jobs = []
+            for arrival in arrivals:
+                time.sleep(max(0.0, start + arrival.at - time.perf_counter()))
+                jobs.append(clients.submit(job, arrival))
+            for each in jobs:
+                each.result()
+        return engine.busy_s / (time.perf_counter() - start)
+
+    return Result(
+        policy=name, seed=seed, utilisation=driven(policy, threads, run), latencies=latencies
+    )
 
 
 def report(scenario: Scenario, results: Sequence[Result]) -> dict[str, float]:

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from bench import arrivals, picture
-from bench.workload import RAGGED, Load, model, plainly, running, together, under
+from bench.workload import RAGGED, Load, driven, model, plainly, together, under
 from serve_app.engine import forward
 from serve_app.engine.step_time import MAX_ROWS, StepTime
 
@@ -84,16 +84,18 @@ def measure_throughput(options: argparse.Namespace) -> Figures:
 
 
 def _pairs(pipeline: Any, loads: list[Load], options: argparse.Namespace) -> list[float]:
+    def ours() -> float:
+        return driven("shortest", options.threads, lambda engine: together(engine, pipeline, loads))
+
     ratios = []
-    with running("shortest", options.threads) as engine:
-        together(engine, pipeline, loads)  # kernels are chosen, texts are encoded
-        plainly(pipeline, loads[:1])
-        for turn in range(options.pairs):
-            if turn % 2:
-                plain, ours = plainly(pipeline, loads), together(engine, pipeline, loads)
-            else:
-                ours, plain = together(engine, pipeline, loads), plainly(pipeline, loads)
-            ratios.append(plain / ours)
+    ours()  # kernels are chosen
+    plainly(pipeline, loads[:1])
+    for turn in range(options.pairs):
+        if turn % 2:
+            plain, own = plainly(pipeline, loads), ours()
+        else:
+            own, plain = ours(), plainly(pipeline, loads)
+        ratios.append(plain / own)
     return ratios
 
 
@@ -132,8 +134,7 @@ def _tick(pipeline: Any, jobs: int, threads: int) -> tuple[float, float]:
     try:
         forward.run = timed
         StepTime.allows = lambda _, rows, more: rows + more <= MAX_ROWS  # type: ignore[method-assign]
-        with running("shortest", threads) as engine:
-            together(engine, pipeline, loads)
+        driven("shortest", threads, lambda engine: together(engine, pipeline, loads))
     finally:
         forward.run, StepTime.allows = run, allows  # type: ignore[method-assign]
     inner = [end - start for start, end in spans[2:]]

@@ -19,8 +19,9 @@ import diffusers
 import torch
 
 from bench.true_size import SD15, SDXL, Subject, arguments, build
-from bench.workload import running
+from bench.workload import driven
 from serve_app.engine import forward
+from serve_app.engine.engine import Engine
 from serve_app.engine.order import Order
 
 STEPS = 30
@@ -74,13 +75,16 @@ def measure(
     figures: dict[str, Any] = {"rows": curve(pipeline, subject, options, device=device)}
     jobs = 4 if options.tiny else JOBS
     ratios, rates = [], []
-    with running("shortest", 1) as engine:
+
+    def work(engine: Engine) -> None:
         together(engine, pipeline, subject, options, jobs=2)
         for _ in range(options.pairs):
             plain = plainly(pipeline, subject, options, jobs=2) / 2
             ours = together(engine, pipeline, subject, options, jobs=jobs) / jobs
             ratios.append(plain / ours)
             rates.append(1 / ours)
+
+    driven("shortest", 1, work)
     figures["engine_over_plain"] = round(statistics.median(ratios), 3)
     figures["engine_images_per_s"] = round(statistics.median(rates), 4)
     tflops = statistics.median(rates) * subject.tflop_per_row * 2 * STEPS
@@ -129,12 +133,11 @@ def curve(
         caught.extend(calls)
         return run(calls, to_rows=to_rows, module=module)
 
+    given = arguments(pipeline, subject, options, seed=0, steps=1)
+    order = Order(pipeline=pipeline, arguments=given, steps=1, rows=2)
     forward.run = catch
     try:
-        with running("shortest", 1) as engine:
-            given = arguments(pipeline, subject, options, seed=0, steps=1)
-            order = Order(pipeline=pipeline, arguments=given, steps=1, rows=2)
-            engine.submit(order).future.result(TIMEOUT_S)
+        driven("shortest", 1, lambda engine: engine.submit(order).future.result(TIMEOUT_S))
     finally:
         forward.run = run
     points = []
@@ -160,14 +163,16 @@ def psnr(pipeline: Any, subject: Subject, options: argparse.Namespace) -> float:
             pipeline(**arguments(pipeline, subject, options, seed=seed, steps=steps)).images
             for seed in range(4)
         ]
-    with running("shortest", 1) as engine:
+
+    def made(engine: Engine) -> list[torch.Tensor]:
         tickets = []
         for seed in range(4):
             given = arguments(pipeline, subject, options, seed=seed, steps=steps)
             order = Order(pipeline=pipeline, arguments=given, steps=steps, rows=2)
             tickets.append(engine.submit(order))
-        made = [ticket.future.result(TIMEOUT_S).output.images for ticket in tickets]
-    for one, other in zip(plain, made, strict=True):
+        return [ticket.future.result(TIMEOUT_S).output.images for ticket in tickets]
+
+    for one, other in zip(plain, driven("shortest", 1, made), strict=True):
         error = (one.float() - other.float()).pow(2).mean().clamp_min(1e-20)
         span = one.float().max() - one.float().min()
         worst = min(worst, float(10 * torch.log10(span**2 / error)))

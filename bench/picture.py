@@ -12,7 +12,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 from bench.arrivals import MIX, POLICIES, Result
-from bench.workload import Load, running
+from bench.workload import Load, driven
 from serve_app.engine import forward
 from serve_app.engine.order import Order
 
@@ -54,12 +54,11 @@ def rows(pipeline: Any, path: Path, *, threads: int) -> None:
         spans.append((started, time.perf_counter(), inside))
         return outputs
 
-    with running("shortest", threads) as engine:
-        forward.run = watched
-        try:
-            _tell(engine, pipeline)
-        finally:
-            forward.run = run
+    forward.run = watched
+    try:
+        driven("shortest", threads, lambda engine: _tell(engine, pipeline))
+    finally:
+        forward.run = run
     figure, panel = plt.subplots(figsize=SIZE_INCHES)
     start = spans[0][0]
     for began, ended, inside in spans:

@@ -10,22 +10,25 @@ from types import FrameType
 from typing import NoReturn
 
 from serve_app.errors import ServeAppError
-from serve_app.local_cluster import HOST, running
+from serve_app.local_cluster import HOST, Build, running
 from serve_app.runtimes import read_catalogue
 from serve_app.settings import LocalSettings, ServeSettings
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def main() -> int:
-    """Start, say so on stdout in one line, wait, stop."""
+def main(build: Build | None = None) -> int:
+    """Start, say so on stdout in one line, wait, stop.
+
+    `build` makes another application than ours.
+    """
     stop_on_signals()
     try:
         settings = LocalSettings.from_env(os.environ)
         catalogue = read_catalogue(ServeSettings.from_env(os.environ))
         # Ray prints; the one line that others read is to stand alone.
         stdout = sys.stdout
-        with redirect_stdout(sys.stderr), running(settings, catalogue):
+        with redirect_stdout(sys.stderr), running(settings, catalogue, build):
             stop_on_signals()  # Ray has put its own handlers in our place
             ready = {
                 "ready": True,

@@ -2,9 +2,10 @@
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from jobs.catalogue import Catalogue
 from serve_app.settings import LocalSettings
@@ -21,15 +22,24 @@ _ENVIRONMENT = {
 }
 
 
+#: Makes the application of the runtime that its argument names, as `serve_app.app.build`.
+Build = Callable[[dict[str, str]], Any]
+
+
 @contextmanager
-def running(settings: LocalSettings, catalogue: Catalogue) -> Iterator[None]:
-    """Ray with one Serve application per runtime, from here to the end of the block."""
+def running(
+    settings: LocalSettings, catalogue: Catalogue, build: Build | None = None
+) -> Iterator[None]:
+    """Ray with one Serve application per runtime, from here to the end of the block.
+
+    `build` makes another application than ours.
+    """
     os.environ.update(_ENVIRONMENT, RAY_AUTH_TOKEN=settings.token, PYTHONPATH=_python_path())
     # Not before the environment stands.
     import ray  # noqa: PLC0415
     from ray import serve  # noqa: PLC0415
 
-    from serve_app.app import build  # noqa: PLC0415
+    from serve_app import app  # noqa: PLC0415
 
     ray.init(
         num_cpus=_cpus(catalogue),
@@ -46,7 +56,7 @@ def running(settings: LocalSettings, catalogue: Catalogue) -> Iterator[None]:
             http_options={"host": HOST, "port": settings.serve_port}, proxy_location="HeadOnly"
         )
         for name in catalogue.runtimes:
-            serve.run(build({"runtime": name}), name=name, route_prefix=f"/{name}")
+            serve.run((build or app.build)({"runtime": name}), name=name, route_prefix=f"/{name}")
         yield
     finally:
         # Ends the processes that we started, at once: `serve.shutdown` would wait for jobs,

@@ -102,6 +102,7 @@ class Course:
             grounds=torch.stack([ground_of(scene) for scene in scenes]),
             tokenizer=load_tokenizer(self.folder / "tokenizer"),
             text_encoder=texts,
+            one_item_steps=0 if self.start_from is not None else denoiser.ONE_ITEM_STEPS,
         )
         unet = self._unet()
         stage = Stage(denoiser.PLAN, unet, folder=self.folder, device=self.device)

@@ -12,6 +12,7 @@ import torch
 from serve_app.engine.order import Order
 from serve_app.engine.preview import Watch
 from serve_app.engine.rows import RULES
+from serve_app.engine.solver import Tables
 from serve_app.engine.standin import Autoencoder, Denoiser, Elsewhere, Encoder
 from serve_app.engine.text_cache import TextCache
 
@@ -69,10 +70,11 @@ class Actor:
 
 
 class Cast:
-    """Makes the copies; keeps what all of them share: locks, encoded texts, autoencoders."""
+    """Makes the copies; keeps what all share: locks, texts, autoencoders, solvers' tables."""
 
     def __init__(self, cache: TextCache) -> None:
         self._cache = cache
+        self._tables = Tables()
         self._locks: dict[int, threading.Lock] = {}
         self._autoencoders: dict[int, Any] = {}
 
@@ -81,6 +83,7 @@ class Cast:
         actor = copy.copy(pipeline)
         parts = vars(actor)  # past Diffusers' `__setattr__`, which would rewrite its config
         parts["scheduler"] = type(pipeline.scheduler).from_config(pipeline.scheduler.config)
+        self._tables.install(parts["scheduler"])
         parts["progress_bar"] = silent
         for name in DENOISERS:
             if parts.get(name) is not None:

@@ -50,9 +50,13 @@ class Backlog:
 
 
 class Engine:
-    """Makes orders, as many at a time as there are; one engine per device."""
+    """Makes orders, as many at a time as there are; one engine per device.
 
-    def __init__(self, settings: EngineSettings) -> None:
+    Without `own_thread` nothing happens until somebody calls `run`: with several threads a
+    forward, OpenMP is fastest on the process's first thread, which only its owner can give.
+    """
+
+    def __init__(self, settings: EngineSettings, *, own_thread: bool = True) -> None:
         self._settings = settings
         #: Whatever other threads want is a message: the tick's thread alone touches calls.
         self._inbox: SimpleQueue[Message] = SimpleQueue()
@@ -63,8 +67,10 @@ class Engine:
         self._asides = 0
         self._exclusive: deque[Call] = deque()
         self._is_closed = False
-        self._thread = threading.Thread(target=self._run, name="tick", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
+        if own_thread:
+            self._thread = threading.Thread(target=self.run, name="tick", daemon=True)
+            self._thread.start()
 
     def submit(self, order: Order) -> Ticket:
         """Make the order; returns at once."""
@@ -91,9 +97,10 @@ class Engine:
         return self._tick.busy_s
 
     def close(self) -> None:
-        """Stop every call, then the threads."""
+        """Stop every call, then the threads; whoever is in `run` comes back."""
         self._inbox.put(self._stop_all)
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
         self._pool.close()
         self._tick.compiled.close()
 
@@ -105,7 +112,8 @@ class Engine:
 
     # Everything below runs on the tick's thread.
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Be the tick's thread until `close`."""
         torch.set_grad_enabled(False)  # per thread; all fibers live on this one
         if self._settings.torch_threads is not None:
             torch.set_num_threads(self._settings.torch_threads)

@@ -53,6 +53,8 @@ class Plan:
     kills: int = 30
     #: Seconds until everything has to have ended.
     patience_s: float = 600
+    #: A real Serve, whose replica is killed; else the stub that the kill ends whole.
+    on_ray: bool = True
 
 
 @dataclass
@@ -91,7 +93,8 @@ class Chaos:
             if time.monotonic() >= next_kill and not self._enough():
                 self._kill_one()
                 next_kill += _KILL_EVERY_S
-            if not killed_serve and len(self.accepted) > self.plan.jobs // 2:
+            half = len(self.accepted) > self.plan.jobs // 2
+            if not killed_serve and half and self.lab.began():
                 killed_serve = True
                 self._kill_serve()
             time.sleep(0.05)
@@ -180,10 +183,9 @@ class Chaos:
             os.kill(self.lab.processes[name].pid, signal.SIGTERM)
 
     def _kill_serve(self) -> None:
-        self.lab.kill("serve")
         self.faults_at.append(time.time())
         self.kills["serve"] += 1
-        self.lab.start_serve(STUB_SEED=str(self.plan.seed))
+        self.lab.kill_serve(STUB_SEED=str(self.plan.seed))
 
     def _killed(self, how: str) -> None:
         self.kills[how] += 1
@@ -263,7 +265,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
         "FAULT_LOST": str(plan.lost),
         "FAULT_SEED": str(plan.seed),
     }
-    with Lab.running(visibility_s=_VISIBILITY_S, faults=faults) as lab:
+    with Lab.running(visibility_s=_VISIBILITY_S, faults=faults, on_ray=plan.on_ray) as lab:
         lab.start_api()
         lab.start_timers()
         chaos = Chaos(plan, lab)

@@ -157,7 +157,7 @@ def _explains(at: float, between: tuple[float, float], seconds: float) -> bool:
 
 
 def generations(lines: Iterable[Mapping[str, Any]]) -> list[Generation]:
-    """What the notes of `stub_serve` say; one whose end nobody noted was killed."""
+    """What the notes of `stub_pipeline` say; one whose end nobody noted was killed."""
     began: dict[tuple[str, int], float] = {}
     done = []
     for line in lines:

@@ -21,6 +21,7 @@ from jobs.catalogue import Catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
 _READY_S = 120
+_STOP_RAY_S = 30
 _CATALOGUE = """
 runtimes:
   demo:
@@ -36,8 +37,11 @@ runtimes:
 class Lab:
     """Use `Lab.running`; it stops everything that it has started."""
 
-    def __init__(self, home: Path, *, visibility_s: int, faults: Mapping[str, str]) -> None:
+    def __init__(
+        self, home: Path, *, visibility_s: int, faults: Mapping[str, str], on_ray: bool
+    ) -> None:
         self.home = home
+        self.on_ray = on_ray
         self.visibility_s = visibility_s
         self.faults = dict(faults)
         self.generations = home / "generations.jsonl"
@@ -49,11 +53,19 @@ class Lab:
     @classmethod
     @contextmanager
     def running(
-        cls, *, visibility_s: int = 5, faults: Mapping[str, str] | None = None, **stub: str
+        cls,
+        *,
+        visibility_s: int = 5,
+        faults: Mapping[str, str] | None = None,
+        on_ray: bool = False,
+        **stub: str,
     ) -> Iterator[Self]:
-        """A lab from here to the end of the block. `stub` are STUB_* variables."""
+        """A lab from here to the end of the block. `stub` are STUB_* variables.
+
+        `on_ray` has the stub pipeline in a real Serve, which takes half a minute to come up.
+        """
         with tempfile.TemporaryDirectory(prefix="darkroom-lab-") as home:
-            lab = cls(Path(home), visibility_s=visibility_s, faults=faults or {})
+            lab = cls(Path(home), visibility_s=visibility_s, faults=faults or {}, on_ray=on_ray)
             try:
                 lab._start(stub)
                 yield lab
@@ -88,16 +100,36 @@ class Lab:
 
     @property
     def serve_url(self) -> str:
-        return f"http://{HOST}:{self._ports.serve}"
+        return f"http://{HOST}:{self._ports.serve}" + ("/demo" if self.on_ray else "")
 
     def client(self, service: str) -> Any:
         """A boto3 client in good weather."""
         return emulator.client(self.aws_url, service)
 
     def start_serve(self, **stub: str) -> None:
-        """The stub, at first or again; it may not listen yet."""
-        port, log = str(self._ports.serve), str(self.generations)
-        self.spawn("serve", ["tests.faults.stub_serve", port, log], **stub)
+        """Serve with the stub pipeline, at first or again; without Ray it may not listen yet."""
+        told = {"STUB_LOG": str(self.generations), **stub}
+        if not self.on_ray:
+            self.spawn("serve", ["tests.faults.stub_serve", str(self._ports.serve)], **told)
+            return
+        serve = self.spawn(
+            "serve",
+            ["tests.faults.real_serve"],
+            DARKROOM_RUNTIMES=str(self.home / "runtimes.yaml"),
+            DARKROOM_SERVE_PORT=str(self._ports.serve),
+            DARKROOM_DASHBOARD_PORT=str(self._ports.dashboard),
+            DARKROOM_RAY_TEMP=str(self.home / "ray"),
+            **told,
+        )
+        serve.wait_until(lambda: serve.ready_line() is not None, timeout_s=_READY_S)
+
+    def kill_serve(self, **stub: str) -> None:
+        """`kill -9` to the process that paints; Ray replaces its replica by itself."""
+        if self.on_ray:
+            os.kill(int(self.began()[-1]["pid"]), signal.SIGKILL)
+            return
+        self.kill("serve")
+        self.start_serve(**stub)
 
     def start_api(self) -> None:
         """The API, and wait for it."""
@@ -139,8 +171,11 @@ class Lab:
         return process
 
     def kill(self, name: str) -> None:
-        """`kill -9`."""
+        """`kill -9`; Ray is stopped, as it would leave its agents behind."""
         process = self.processes.pop(name)
+        if name == "serve" and self.on_ray:
+            process.stop(grace_s=_STOP_RAY_S)
+            return
         if process.running:
             os.kill(process.pid, signal.SIGKILL)
         process.stop(grace_s=0)

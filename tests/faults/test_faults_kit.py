@@ -17,7 +17,7 @@ from tests.faults.crash_points import POINTS, CrashPoint
 from tests.faults.hooks import Weather
 from tests.faults.lab import Lab
 from tests.faults.proxy import FaultProxy
-from tests.faults.stub_serve import hold_gil
+from tests.faults.stub_pipeline import hold_gil
 
 
 @pytest.fixture(scope="module")
