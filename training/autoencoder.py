@@ -1,5 +1,6 @@
 """The autoencoder: 64x64 pictures to 16x16 latents of 4 channels and back."""
 
+from collections.abc import Callable
 from itertools import islice
 from random import Random
 
@@ -27,6 +28,10 @@ LATENT_NOISE = 0.25
 
 PLAN = Plan(name="autoencoder", steps=3000, learning_rate=2e-3, decay_share=0.5)
 POLISH_PLAN = Plan(name="decoder", steps=4500, learning_rate=1e-3, decay_share=0.6, ema_decay=0.99)
+
+
+#: Latents that a denoiser has drawn, and their true pictures, by a seed and how many.
+DrawnLatents = Callable[[Random, int], tuple[Tensor, Tensor]]
 
 
 def build_autoencoder() -> AutoencoderKL:
@@ -75,19 +80,25 @@ def decoding_half(autoencoder: AutoencoderKL) -> nn.Module:
     return nn.ModuleList([autoencoder.post_quant_conv, autoencoder.decoder])
 
 
-def polish_loss(autoencoder: AutoencoderKL, *, seed: int, step: int, device: str) -> Tensor:
-    """Weighted L1 of decoding noisy latents, with the encoder left alone.
+def polish_loss(
+    autoencoder: AutoencoderKL, drawn: DrawnLatents, *, seed: int, step: int, device: str
+) -> Tensor:
+    """Weighted L1 of decoding what the denoiser left, and noisy latents of true pictures.
 
-    The latents stay as the denoiser learnt them, so this can follow at any time. What the round
+    The encoder is left alone, so the latents stay as the denoiser learnt them. What the round
     trip loses is in small and striped items.
     """
-    pictures = picture_batch(f"decoder {seed} {step}", BATCH, hard_share=0.7).to(device)
+    few = BATCH // 3
+    pictures = picture_batch(f"decoder {seed} {step}", few, hard_share=0.7).to(device)
     generator = torch.Generator().manual_seed(step)
     with torch.no_grad():
         latents = autoencoder.encode(pictures).latent_dist.mode()
-    strength = LATENT_NOISE * torch.rand(BATCH, 1, 1, 1, generator=generator)
+    strength = LATENT_NOISE * torch.rand(few, 1, 1, 1, generator=generator)
     noise = strength * torch.randn(latents.shape, generator=generator)
-    restored = autoencoder.decode(latents + noise.to(device)).sample
+    left, wanted = drawn(Random(f"drawn {seed} {step}"), BATCH - few)
+    latents = torch.cat([latents + noise.to(device), left.to(device)])
+    pictures = torch.cat([pictures, wanted.to(device)])
+    restored = autoencoder.decode(latents).sample
     return ((restored - pictures).abs() * edge_weights(pictures)).mean()
 
 

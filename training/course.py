@@ -19,6 +19,7 @@ from training.denoiser import LatentPictures, build_unet, denoiser_loss
 from training.export import export
 from training.grounding import AttentionSight, ground_of
 from training.latents import COUNT, cached_latents, latent_scenes, standardise
+from training.redrawn import redrawn
 from training.stage import Stage
 from training.text_encoder import (
     FactReader,
@@ -53,8 +54,11 @@ class Course:
         if vae is None:
             return False
         texts = self._text_encoder()
-        unet = self._denoiser(vae, texts) if texts is not None else None
-        if texts is None or unet is None or not self._polish(vae):
+        if texts is None:
+            return False
+        pictures = self._pictures(vae, texts)
+        unet = self._denoiser(vae, pictures)
+        if unet is None or not self._polish(vae, pictures, unet):
             return False
         export(vae, texts, unet, folder=self.output)
         return True
@@ -94,9 +98,9 @@ class Course:
         mute_pieces(model)
         return model.eval() if stage.is_finished else None
 
-    def _denoiser(self, vae: AutoencoderKL, texts: CLIPTextModel) -> UNet2DConditionModel | None:
+    def _pictures(self, vae: AutoencoderKL, texts: CLIPTextModel) -> LatentPictures:
         scenes = latent_scenes(COUNT, seed=self.seed)
-        pictures = LatentPictures(
+        return LatentPictures(
             scenes=scenes,
             latents=cached_latents(vae, scenes, folder=self.folder, device=self.device),
             grounds=torch.stack([ground_of(scene) for scene in scenes]),
@@ -104,6 +108,10 @@ class Course:
             text_encoder=texts,
             one_item_steps=0 if self.start_from is not None else denoiser.ONE_ITEM_STEPS,
         )
+
+    def _denoiser(
+        self, vae: AutoencoderKL, pictures: LatentPictures
+    ) -> UNet2DConditionModel | None:
         unet = self._unet()
         stage = Stage(denoiser.PLAN, unet, folder=self.folder, device=self.device)
         sight = AttentionSight(unet)
@@ -115,7 +123,7 @@ class Course:
                 deadline=min(self.deadline, time.time() + EXPORT_EVERY_S),
             )
             averaged.load_state_dict(stage.averaged)
-            export(vae, texts, averaged, folder=self.output)
+            export(vae, pictures.text_encoder, averaged, folder=self.output)
         return averaged if stage.is_finished else None
 
     def _unet(self) -> UNet2DConditionModel:
@@ -127,12 +135,17 @@ class Course:
             unet.load_state_dict(learnt.state_dict())
         return unet
 
-    def _polish(self, vae: AutoencoderKL) -> bool:
+    def _polish(
+        self, vae: AutoencoderKL, pictures: LatentPictures, unet: UNet2DConditionModel
+    ) -> bool:
+        drawn = redrawn(pictures, unet, folder=self.folder, device=self.device)
         stage = Stage(
             autoencoder.POLISH_PLAN, decoding_half(vae), folder=self.folder, device=self.device
         )
         stage.train(
-            lambda step: polish_loss(vae, seed=self.seed, step=step, device=self.device),
+            lambda step: polish_loss(
+                vae, drawn.batch, seed=self.seed, step=step, device=self.device
+            ),
             deadline=self.deadline,
         )
         stage.use_averaged()

@@ -106,7 +106,7 @@ class LatentPictures:
     one_item_steps: int = ONE_ITEM_STEPS
 
     @cached_property
-    def _shown(self) -> list[float]:
+    def shown(self) -> list[float]:
         """Running sum of how often each scene is shown."""
         return list(accumulate(_shown_share(scene) for scene in self.scenes))
 
@@ -115,7 +115,7 @@ class LatentPictures:
         rng = Random(f"denoiser {step}")
         chosen: list[int] = []
         while len(chosen) < BATCH:
-            index = bisect(self._shown, rng.random() * self._shown[-1])
+            index = bisect(self.shown, rng.random() * self.shown[-1])
             if step >= self.one_item_steps or len(self.scenes[index].items) == 1:
                 chosen.append(index)
         texts, told = [], []

@@ -33,6 +33,8 @@ _BRIDGES = 4
 _JOBS_A_PASSING = 250
 #: Jobs that are open at once, so that there is work left for every bridge that starts.
 _AT_ONCE = 40
+#: Records that are read each time somebody asks how many jobs are open.
+_LOOKS = 10
 #: Seconds between two kills from outside.
 _KILL_EVERY_S = 3.0
 #: A message that was lost with its receiver is visible again after this, and once more.
@@ -74,7 +76,8 @@ class Chaos:
         self._dice.shuffle(self._points)
         self._number = 0
         self._told: set[str] = set()
-        self._waiting: set[str] = set()
+        #: In the order in which they are looked at.
+        self._waiting: dict[str, None] = {}
         self._seen = 0
         self._lock = threading.Lock()
         self._table = DynamoTable(self.lab.client("dynamodb"), self.lab.cloud.table)
@@ -199,7 +202,7 @@ class Chaos:
             while number < self.plan.jobs or not self._enough():
                 number += 1
                 while len(self._open()) >= _AT_ONCE:
-                    time.sleep(0.05)
+                    time.sleep(0.25)
                 body = sample_request(seed=number) | {"id": f"chaos-{number}"}
                 while (answer := _posted(client, body)) is None or answer.status_code >= 500:
                     time.sleep(0.1)
@@ -207,14 +210,19 @@ class Chaos:
                 self.accepted.append(str(answer.json()["uid"]))
 
     def _open(self) -> list[str]:
-        """Accepted jobs that have not ended."""
+        """Accepted jobs that have not ended, as far as looked: a few each time.
+
+        To look at all of them each time would keep the emulated AWS busier than the bridges do.
+        """
         with self._lock:
-            self._waiting |= set(self.accepted[self._seen :])
-            self._seen += len(self.accepted[self._seen :])
-            for uid in list(self._waiting):
+            fresh = self.accepted[self._seen :]
+            self._seen += len(fresh)
+            self._waiting |= dict.fromkeys(fresh)
+            for uid in list(self._waiting)[:_LOOKS]:
+                del self._waiting[uid]
                 record = self._record(uid)
-                if record is not None and record["status"] in TERMINAL:
-                    self._waiting.discard(uid)
+                if record is None or record["status"] not in TERMINAL:
+                    self._waiting[uid] = None
             return list(self._waiting)
 
     def _stuck(self) -> str:
