@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from bench import arrivals, picture
+from bench import arrivals, fairness, picture
 from bench.workload import RAGGED, Load, driven, model, plainly, together, under
 from serve_app.engine import forward
 from serve_app.engine.step_time import MAX_ROWS, StepTime
@@ -155,6 +155,21 @@ def measure_traces(options: argparse.Namespace) -> Figures:
     return figures
 
 
+def measure_fairness(options: argparse.Namespace) -> Figures:
+    """Two sizes at equal load: how much longer one waits, in units of its own time alone."""
+    pipeline = model("bundled")
+    print("| seed | slowdown at 8x8 | at 16x16 | ratio |\n| --- | --- | --- | --- |")
+    ratios = []
+    for seed in options.seeds:
+        found = fairness.slowdowns(
+            pipeline, jobs=options.jobs // 10, seed=seed, threads=options.threads
+        )
+        small, large = (found[side] for side in fairness.SIDES)
+        ratios.append(max(small, large) / min(small, large))
+        print(f"| {seed} | {small:.2f} | {large:.2f} | {ratios[-1]:.2f} |", flush=True)
+    return {"fairness_slowdown_ratio": round(statistics.median(ratios), 3)}
+
+
 def draw_rows(options: argparse.Namespace) -> Figures:
     """The picture in docs/engine.md, from a real run."""
     picture.rows(model("bundled"), options.out / "engine-rows.png", threads=options.threads)
@@ -164,6 +179,7 @@ def draw_rows(options: argparse.Namespace) -> Figures:
 PARTS: dict[str, Callable[[argparse.Namespace], Figures]] = {
     "throughput": measure_throughput,
     "overhead": measure_overhead,
+    "fairness": measure_fairness,
     "traces": measure_traces,
     "rows": draw_rows,
 }

@@ -23,7 +23,10 @@ def main() -> int:
     parser.add_argument(
         "--from", dest="start_from", type=Path, help="a finished model whose denoiser learns on"
     )
+    parser.add_argument("--decoder-only", action="store_true", help="its denoiser stays as it is")
     options = parser.parse_args()
+    if options.decoder_only and options.start_from is None:
+        parser.error("--decoder-only needs --from")
     torch.set_num_threads(options.threads)
     options.folder.mkdir(parents=True, exist_ok=True)
     (options.folder / "pid").write_text(f"{os.getpid()}\n")
@@ -34,6 +37,7 @@ def main() -> int:
         seed=options.seed,
         deadline=time.time() + options.minutes * 60,
         start_from=options.start_from,
+        decoder_only=options.decoder_only,
     )
     return 0 if course.run() else 1
 

@@ -46,6 +46,8 @@ class Course:
     deadline: float
     #: A finished model to go on from: only its denoiser learns on.
     start_from: Path | None = None
+    #: Only its decoder.
+    decoder_only: bool = False
 
     def run(self) -> bool:
         """Train until all is done or the deadline is near; True if all is done."""
@@ -99,7 +101,8 @@ class Course:
         return model.eval() if stage.is_finished else None
 
     def _pictures(self, vae: AutoencoderKL, texts: CLIPTextModel) -> LatentPictures:
-        scenes = latent_scenes(COUNT, seed=self.seed)
+        # The decoder sees a few thousand of them only.
+        scenes = latent_scenes(COUNT // 10 if self.decoder_only else COUNT, seed=self.seed)
         return LatentPictures(
             scenes=scenes,
             latents=cached_latents(vae, scenes, folder=self.folder, device=self.device),
@@ -113,6 +116,8 @@ class Course:
         self, vae: AutoencoderKL, pictures: LatentPictures
     ) -> UNet2DConditionModel | None:
         unet = self._unet()
+        if self.decoder_only:
+            return unet
         stage = Stage(denoiser.PLAN, unet, folder=self.folder, device=self.device)
         sight = AttentionSight(unet)
         averaged = build_unet()
