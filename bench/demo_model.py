@@ -47,8 +47,9 @@ SCHEDULERS = (
     "DPMSolverMultistepScheduler",
     "PNDMScheduler",
 )
-#: Few steps are run at low strength, all but one at high strength.
-LOW_STRENGTH, HIGH_STRENGTH = 0.3, 0.95
+#: Few steps are run at low strength, all but one at high strength. The model's noise schedule is
+#: steeper than Stable Diffusion's: 0.2 leaves as much of a picture as 0.27 does there.
+LOW_STRENGTHS, HIGH_STRENGTH = (0.2, 0.3), 0.95
 #: An item whose centre moved less than this many pixels kept its place.
 SAME_PLACE = 4
 
@@ -153,14 +154,17 @@ def measure_img2img(pipe: DiffusionPipeline, options: argparse.Namespace) -> Fig
     drawn = [draw(scene) for scene in before]
     prompts = [full_caption(scene) for scene in after]
     images = {"image": [Image.fromarray(picture) for picture in drawn]}
-    low = generate(edit, prompts, per_prompt=images, strength=LOW_STRENGTH)
+    figures: Figures = {}
+    for strength in LOW_STRENGTHS:
+        low = generate(edit, prompts, per_prompt=images, strength=strength)
+        kept = [_same_place(a, b) for a, b in zip(drawn, low, strict=True)]
+        figures |= _report(f"img2img {strength}, layout kept", kept)
+        figures[f"img2img_{strength}_difference_of_255"] = _difference(drawn, low)
     high = generate(edit, prompts, per_prompt=images, strength=HIGH_STRENGTH)
     verdicts = [judge_scene(p, s) for p, s in zip(high, after, strict=True)]
-    kept = [_same_place(a, b) for a, b in zip(drawn, low, strict=True)]
-    figures = _report(f"img2img {LOW_STRENGTH}, layout kept", kept)
     figures |= _report(f"img2img {HIGH_STRENGTH}, right", (v.is_right for v in verdicts))
     figures |= _report(f"img2img {HIGH_STRENGTH}, background", (v.background for v in verdicts))
-    return figures | {"img2img_low_difference_of_255": _difference(drawn, low)}
+    return figures
 
 
 def _same_place(one: Picture, other: Picture) -> bool:
