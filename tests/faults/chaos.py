@@ -79,6 +79,7 @@ class Chaos:
         #: In the order in which they are looked at.
         self._waiting: dict[str, None] = {}
         self._seen = 0
+        self._ended = 0
         self._lock = threading.Lock()
         self._table = DynamoTable(self.lab.client("dynamodb"), self.lab.cloud.table)
 
@@ -201,8 +202,9 @@ class Chaos:
             number = 0
             while number < self.plan.jobs or not self._enough():
                 number += 1
-                while len(self._open()) >= _AT_ONCE:
-                    time.sleep(0.25)
+                while len(self.accepted) - self._ended >= _AT_ONCE:
+                    self._open()
+                    time.sleep(0.1)
                 body = sample_request(seed=number) | {"id": f"chaos-{number}"}
                 while (answer := _posted(client, body)) is None or answer.status_code >= 500:
                     time.sleep(0.1)
@@ -223,6 +225,8 @@ class Chaos:
                 record = self._record(uid)
                 if record is None or record["status"] not in TERMINAL:
                     self._waiting[uid] = None
+                else:
+                    self._ended += 1
             return list(self._waiting)
 
     def _stuck(self) -> str:
