@@ -27,7 +27,7 @@ KL_WEIGHT = 1e-3
 LATENT_NOISE = 0.25
 
 PLAN = Plan(name="autoencoder", steps=3000, learning_rate=2e-3, decay_share=0.5)
-POLISH_PLAN = Plan(name="decoder", steps=2500, learning_rate=1e-3, decay_share=0.6, ema_decay=0.99)
+POLISH_PLAN = Plan(name="decoder", steps=1200, learning_rate=1e-3, decay_share=0.6, ema_decay=0.99)
 
 
 #: Latents that a denoiser has drawn, and their true pictures, by a seed and how many.
