@@ -11,7 +11,7 @@ from darkroom.cluster.errors import NotRenderable
 from darkroom.cluster.images import Images
 from darkroom.cluster.installation import Installation
 from darkroom.cluster.runtime import RuntimeValues, catalogue_map, variables
-from darkroom.cluster.snapshot import Snapshot
+from darkroom.cluster.snapshot import SNAPSHOT_GIB, Snapshot
 from darkroom.cluster.template import filled, written
 from jobs.catalogue import Catalogue
 
@@ -97,7 +97,9 @@ class Rendering:
         return {
             "installation": vars(installation),
             "api_url": installation.api_url,
-            "images": {name.replace("-", "_"): image for name, image in self.images.by_name.items()},
+            "images": {
+                name.replace("-", "_"): image for name, image in self.images.by_name.items()
+            },
             "security": _SECURITY,
             "runtimes_map": catalogue_map(self.catalogue)[0],
             "sweeper": {"env": variables(config | process)},
@@ -109,8 +111,10 @@ class Rendering:
     def _volume(self) -> dict[str, Any]:
         # A volume made of a snapshot is encrypted if that is; EC2 refuses to be told.
         if self.snapshot is None:
-            return {"size": f"{_VOLUME_GIB}Gi", "encrypted": True, "snapshot": None, "rate": None}
+            bare = dict.fromkeys(("snapshot", "rate", "annotations"))
+            return {"size": f"{_VOLUME_GIB}Gi", "encrypted": True, **bare}
         return {
+            "annotations": {SNAPSHOT_GIB: str(self.snapshot.size_gib)},
             "size": f"{max(_VOLUME_GIB, self.snapshot.size_gib)}Gi",
             "encrypted": None,
             "snapshot": self.snapshot.id,

@@ -9,6 +9,8 @@ from records.errors import translated
 
 #: Followed by an image's name; the value is the image's digest.
 IMAGE_TAG = "darkroom:image/"
+#: An annotation beside the snapshot's id: only EC2 knows its size, and no volume may be smaller.
+SNAPSHOT_GIB = "darkroom/snapshot-gib"
 
 
 @dataclass(frozen=True, kw_only=True)
