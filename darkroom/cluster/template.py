@@ -19,7 +19,11 @@ _PLACEHOLDER = re.compile(r"\$\{([a-z0-9_.]+)\}")
 
 def read_objects(path: Path) -> list[dict[str, Any]]:
     """The objects of a YAML file."""
-    return [each for each in yaml.safe_load_all(path.read_text("utf-8")) if each is not None]
+    return [
+        each
+        for each in yaml.load_all(path.read_text("utf-8"), yaml.CSafeLoader)
+        if each is not None
+    ]
 
 
 def filled(path: Path, values: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -67,7 +71,7 @@ def _looked_up(name: str, values: Mapping[str, Any]) -> Any:
     return node
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.CSafeDumper):
     """No anchors, and multi-line strings as blocks: people read this before they apply it."""
 
     def ignore_aliases(self, data: Any) -> bool:
@@ -75,7 +79,7 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-def _string(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+def _string(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     style = "|" if "\n" in text else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 

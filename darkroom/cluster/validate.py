@@ -51,7 +51,7 @@ def built(folder: Path) -> list[dict[str, Any]]:
     )
     if done.returncode:
         raise CannotValidate(f"kubectl kustomize {folder}: {done.stderr.strip()}")
-    return list(yaml.safe_load_all(done.stdout))
+    return list(yaml.load_all(done.stdout, yaml.CSafeLoader))
 
 
 def validate(
