@@ -3,6 +3,9 @@
 # make test   lint, types and all tests; FAST=1 for unit and contract tests only
 # make test-deploy  the data plane on a second emulator, some minutes
 # make burst  100 jobs at once, every one accounted for by its notice
+# make manifests  everything for the cluster rendered and checked, without one; needs kubectl
+# make crds   the definitions that it checks against, if they are not here
+# make images the container images, with buildah; SERVE_GPU=1 for the large one as well
 # make lambda the zip of the API for Lambda; ARCH=arm64|x86_64|host PYTHON=3.13
 
 PYTHON ?= python3.11
@@ -20,7 +23,7 @@ TESTS := $(if $(FAST),tests/unit tests/contract,tests)
 PACKAGES := jobs records client api bridge serve_app gradio_ui loadtest darkroom
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up burst lambda openapi cost checkov test test-deploy lint fix clean
+.PHONY: help install demo up burst lambda openapi cost manifests crds images lock-gpu checkov test test-deploy lint fix clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -54,6 +57,12 @@ openapi: install
 
 cost: install
 	@$(VENV)/bin/python -m darkroom.cost_page >docs/cost.md
+
+manifests: install
+	@$(VENV)/bin/python -m darkroom.cluster.validate
+
+crds: install
+	@$(VENV)/bin/python -m darkroom.cluster.crd_files .cache/crds
 
 checkov: $(CHECKOV)
 
