@@ -118,18 +118,6 @@ class Model(_Entry):
             )
 
 
-class Replicas(_Entry):
-    """How a runtime's Serve app scales."""
-
-    max: int = Field(default=1, ge=1)
-    #: Jobs that one replica admits at once: some share a step, others are encoded or decoded.
-    admit_window: int = Field(default=4, ge=2)
-    num_cpus: float = Field(default=1, ge=0)
-    num_gpus: float = Field(default=0, ge=0)
-    #: Main memory of a worker pod; 12 of the 13.8 GiB that a g5.xlarge has for pods.
-    memory_gib: int = Field(default=12, ge=1)
-
-
 class Bridges(_Entry):
     """How the bridges of each of a runtime's queues scale on the cluster."""
 
@@ -145,6 +133,18 @@ class Bridges(_Entry):
         if self.min > self.max:
             raise ValueError(f"bridges: min ({self.min}) is above max ({self.max})")
         return self
+
+
+class Replicas(_Entry):
+    """How a runtime's Serve app scales."""
+
+    max: int = Field(default=1, ge=1)
+    #: Jobs that one replica admits at once: some share a step, others are encoded or decoded.
+    admit_window: int = Field(default=4, ge=2)
+    #: Main memory of a worker pod; 12 of the 13.8 GiB that a g5.xlarge has for pods.
+    memory_gib: int = Field(default=12, ge=1)
+    num_cpus: float = Field(default=1, ge=0)
+    num_gpus: float = Field(default=0, ge=0)
 
 
 class Runtime(_Entry):

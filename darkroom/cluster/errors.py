@@ -1,6 +1,6 @@
 """What can keep manifests from being rendered or checked.
 
-ClusterError (a DarkroomError)
+ManifestsError (a DarkroomError)
 ├── NotRenderable   a template, an image or an output of Terraform is not as it must be
 ├── NoSnapshot      the snapshot that was asked for cannot be used
 └── CannotValidate  what the check needs is not here
@@ -9,17 +9,17 @@ ClusterError (a DarkroomError)
 from darkroom.errors import DarkroomError
 
 
-class ClusterError(DarkroomError):
+class ManifestsError(DarkroomError):
     """Base of everything that `darkroom.cluster` raises."""
 
 
-class NotRenderable(ClusterError):
+class NotRenderable(ManifestsError):
     """A template, an image or an output of Terraform is not as it must be."""
 
 
-class NoSnapshot(ClusterError):
+class NoSnapshot(ManifestsError):
     """The snapshot that was asked for cannot be used; the message says why."""
 
 
-class CannotValidate(ClusterError):
+class CannotValidate(ManifestsError):
     """What the check needs is not here; the message says how to get it."""

@@ -27,6 +27,10 @@ BRIDGE_GRACE_S = 600
 DRAIN_S = 100
 #: Of a worker pod; with it the drain ends within the 120 s that a spot notice gives.
 WORKER_GRACE_S = 115
+#: The head costs a minute or two to come back, and a cent for each hour that it stays.
+SLEEP_AFTER_S = 1800
+#: SQS's counts lag by up to a minute: what was looked at for longer is so.
+SLEEP_OVER_S = 90
 #: Kept free on a GPU worker for the raylet and the pod's own processes, in cores.
 _RAYLET_CPUS = 0.5
 _GPU = "nvidia.com/gpu"
@@ -119,8 +123,11 @@ class RuntimeValues:
     def of_sleep(self) -> dict[str, Any]:
         """For the job that looks whether the runtime may sleep."""
         own = {
-            "DARKROOM_SLEEP_RAYSERVICE": f"darkroom/{self.name}",
-            "DARKROOM_QUEUE_URLS": " ".join(self.queue_urls()),
+            "DARKROOM_RAYSERVICE": f"darkroom/{self.name}",
+            "DARKROOM_BRIDGE": f"bridge-{self.name}",
+            "DARKROOM_QUEUE_URL": self._queue_url(),
+            "DARKROOM_SLEEP_AFTER_S": SLEEP_AFTER_S,
+            "DARKROOM_SLEEP_OVER_S": SLEEP_OVER_S,
         }
         return {
             "runtime": self.name,
@@ -128,10 +135,10 @@ class RuntimeValues:
             "sleep_env": variables(self._process_environment() | own),
         }
 
-    def queue_urls(self) -> list[str]:
-        """Of all queues whose jobs this runtime works on."""
-        groups = (f"bridge-{queue}" for queue in (self.name, f"{self.name}-batch"))
-        return [self.installation.config(group)["DARKROOM_QUEUE_URL"] for group in groups]
+    def _queue_url(self) -> str:
+        """Of the jobs that somebody waits for: how many there are decides on replicas."""
+        url: str = self.installation.config(f"bridge-{self.name}")["DARKROOM_QUEUE_URL"]
+        return url
 
     def serve_config(self) -> str:
         """The RayService's `serveConfigV2`.
@@ -171,6 +178,7 @@ class RuntimeValues:
             "DARKROOM_DTYPE": "float16" if on_gpu else "float32",
             "DARKROOM_IDLE_S": IDLE_S,
             "DARKROOM_MODELS_ROOT": CODE,
+            "DARKROOM_QUEUE_URL": self._queue_url(),
             "DARKROOM_START_TIMEOUT_S": START_TIMEOUT_S,
         }
 

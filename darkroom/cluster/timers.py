@@ -79,6 +79,12 @@ class Timers:
     sweep: float
     #: The sweeper's own end.
     sweep_most: float
+    #: Without a message until the Ray head may sleep.
+    sleep_after: float
+    #: Over which the sleeper looks before it decides.
+    sleep_look: float
+    #: The sleeper's own end.
+    sleep_most: float
 
 
 @dataclass(frozen=True)
@@ -239,6 +245,24 @@ INEQUALITIES: tuple[Inequality, ...] = (
         lambda t: t.sweep,
         lambda t: t.sweep_most + 1,
         "a long sweep would be cut off although none waits behind it",
+    ),
+    Inequality(
+        "KEDA's cooldown + hold of a probe < sleep",
+        lambda t: t.keda_cooldown + t.start,
+        lambda t: t.sleep_after,
+        "the head would be put to sleep while a bridge still waits for a replica",
+    ),
+    Inequality(
+        "SQS's lag < the sleeper's looks",
+        lambda t: SQS_LAG_S,
+        lambda t: t.sleep_look,
+        "all looks could be at the same old count of zero",
+    ),
+    Inequality(
+        "the sleeper's looks + a minute < its own end",
+        lambda t: t.sleep_look + 60,
+        lambda t: t.sleep_most,
+        "it would be ended before it has decided, every time",
     ),
 )
 

@@ -22,7 +22,7 @@ from darkroom.cluster import (
     system_rules,
 )
 from darkroom.cluster.crds import Definitions, crd_dir
-from darkroom.cluster.errors import CannotValidate, ClusterError
+from darkroom.cluster.errors import CannotValidate, ManifestsError
 from darkroom.cluster.finding import Finding
 from darkroom.cluster.images import Images
 from darkroom.cluster.installation import Installation
@@ -107,7 +107,7 @@ def main() -> int:
             faults += len(found)
             sys.stdout.write(f"{name}: {len(manifests)} objects, {len(found)} faults\n")
             sys.stdout.writelines(f"  {each}\n" for each in found)
-    except ClusterError as error:
+    except ManifestsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     return 1 if faults else 0

@@ -1,9 +1,11 @@
 """What pods are told is what their programs read, and what Terraform gives."""
 
+import importlib
 import re
 from pathlib import Path
 
 import pytest
+import yaml
 from test_deployment import Recorded, config
 from timetable import environment
 
@@ -11,6 +13,7 @@ from bridge.settings import BridgeSettings
 from darkroom.cluster import builtin
 from darkroom.cluster.installation import Installation
 from darkroom.cluster.pods import COMPONENT, all_pods
+from darkroom.cluster.serve_config import pinned
 from gradio_ui.settings import Settings as UiSettings
 from jobs.catalogue import Catalogue
 from serve_app import scaling
@@ -21,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CATALOGUE = ROOT / "runtimes.yaml"
 #: Read by every program beside its settings: jobs/logs.py.
 BY_ALL = {"DARKROOM_LOG"}
+#: The policy's that asks a queue how many replicas there are to be; it comes beside this.
+OF_THE_POLICY = {"DARKROOM_QUEUE_URL"}
 #: Component -> the modules that read its variables, where no settings class does.
 READ_BY = {
     "sweeper": ["bridge/sweeper.py"],
@@ -92,7 +97,7 @@ def test_serve_reads_all_that_its_pods_are_told(component, whole):
         settings = ServeSettings.from_env(environ)
         mounts = {each["mountPath"] for each in pod.containers[0]["volumeMounts"]}
         assert str(settings.runtimes.parent) in mounts
-        assert ours(pod) <= environ.asked | BY_ALL
+        assert ours(pod) <= environ.asked | BY_ALL | OF_THE_POLICY
 
 
 def test_head_and_workers_are_told_the_same(whole):
@@ -164,8 +169,6 @@ def test_manifests_are_checked_against_the_version_that_terraform_makes():
 
 def test_serve_pins_its_ingress_to_the_head():
     """In the code, where its options are: what our rule asks of a manifest."""
-    from darkroom.cluster.serve_config import pinned
-
     for runtime in two_runtimes().runtimes.values():
         options = scaling.ingress_options(runtime.replicas)
         assert pinned(options["ray_actor_options"])
@@ -173,10 +176,6 @@ def test_serve_pins_its_ingress_to_the_head():
 
 def test_the_app_that_the_manifest_names_is_there(whole):
     """`import_path` and its argument."""
-    import importlib
-
-    import yaml
-
     for service in whole.of_kind("RayService"):
         [app] = yaml.safe_load(service["spec"]["serveConfigV2"])["applications"]
         module, _, name = app["import_path"].partition(":")

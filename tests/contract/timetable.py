@@ -21,6 +21,7 @@ def timers_of(manifests, runtime, queue) -> Timers:
     worker, head = group["template"]["spec"], cluster["headGroupSpec"]["template"]["spec"]
     bridge_pod = manifests.one("Deployment", f"bridge-{queue}")["spec"]["template"]["spec"]
     scaled = manifests.one("ScaledObject", f"bridge-{queue}")["spec"]
+    sleeper = manifests.one("CronJob", f"deep-sleep-{runtime}")["spec"]["jobTemplate"]["spec"]
     sweeper = manifests.one("CronJob", "sweeper")["spec"]
     nodes = manifests.one("NodePool", "cpu" if group["groupName"] == "cpu" else "gpu-spot")["spec"]
     bridge = BridgeSettings.from_env(
@@ -58,6 +59,9 @@ def timers_of(manifests, runtime, queue) -> Timers:
         api=in_terraform("api", r"timeout_s = (\d+)"),
         sweep=60,
         sweep_most=sweeper["jobTemplate"]["spec"]["activeDeadlineSeconds"],
+        sleep_after=float(environment(sleeper["template"]["spec"])["DARKROOM_SLEEP_AFTER_S"]),
+        sleep_look=float(environment(sleeper["template"]["spec"])["DARKROOM_SLEEP_OVER_S"]),
+        sleep_most=sleeper["activeDeadlineSeconds"],
     )
 
 
