@@ -8,7 +8,7 @@ ARG BASE=docker.io/library/python:3.11.14-slim-bookworm
 
 # hadolint ignore=DL3006
 FROM ${BASE} AS base
-ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
+ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin \
     PYTHONPATH=/srv/darkroom \
     PYTHONUNBUFFERED=1 \
     # The root is read-only.

@@ -5,7 +5,8 @@
 # make burst  100 jobs at once, every one accounted for by its notice
 # make manifests  everything for the cluster rendered and checked, without one; needs kubectl
 # make crds   the definitions that it checks against, if they are not here
-# make images the container images, with buildah; SERVE_GPU=1 for the large one as well
+# make images the container images, with buildah, and a job through them; IMAGES='api ui ...'
+# make lock-gpu  what the image for GPUs installs, resolved anew
 # make lambda the zip of the API for Lambda; ARCH=arm64|x86_64|host PYTHON=3.13
 
 PYTHON ?= python3.11
@@ -19,6 +20,8 @@ VENV := .venv
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
 PROMPT ?= a large yellow star on a blue background
 JOBS ?= 100
+IMAGES ?= api bridge ui serve-cpu
+IMAGE_TAG ?= $(shell git rev-parse --short HEAD)
 TESTS := $(if $(FAST),tests/unit tests/contract,tests)
 PACKAGES := jobs records client api bridge serve_app gradio_ui loadtest darkroom
 
@@ -63,6 +66,15 @@ manifests: install
 
 crds: install
 	@$(VENV)/bin/python -m darkroom.cluster.crd_files .cache/crds
+
+# Then a job through two of them.
+images: install
+	@TAG=$(IMAGE_TAG) docker/images.sh $(IMAGES)
+	@$(VENV)/bin/python docker/smoke.py $(IMAGE_TAG)
+
+# Resolved for GPU nodes, wherever this runs; some gigabytes pass by.
+lock-gpu: install
+	@$(VENV)/bin/python docker/lock_gpu.py
 
 checkov: $(CHECKOV)
 

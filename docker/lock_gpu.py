@@ -11,7 +11,9 @@ from pathlib import Path
 
 from requirements import requirements
 
-_PLATFORMS = ["manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"]
+#: Of glibc 2.36, which Debian 12 has, and before: pip takes what is named and nothing older.
+_PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in range(36, 4, -1)]
+_PLATFORMS += ["manylinux2014_x86_64", "manylinux2010_x86_64", "manylinux1_x86_64", "linux_x86_64"]
 LOCK = Path("docker/serve-gpu.lock")
 
 
