@@ -12,7 +12,7 @@ from darkroom.cluster.images import Images
 from darkroom.cluster.installation import Installation
 from darkroom.cluster.runtime import RuntimeValues, catalogue_map, variables
 from darkroom.cluster.snapshot import SNAPSHOT_GIB, Snapshot
-from darkroom.cluster.template import filled, written
+from darkroom.cluster.template import filled, read_objects, written
 from jobs.catalogue import Catalogue
 
 SOURCE = Path(__file__).resolve().parents[2] / "manifests"
@@ -76,12 +76,15 @@ class Rendering:
                 _write(to / inside, filled(path, values))
         for name, objects in self._generated(source / "runtime", values):
             _write(to / name, objects)
-        _write(to / "kustomization.yaml", [self._choice(overlay)])
+        _write(to / "kustomization.yaml", [self._choice(overlay, source)])
         (to / ".rendered").touch()
         return to
 
-    def _choice(self, overlay: str) -> dict[str, Any]:
-        components = [f"components/{name}" for name in self.components]
+    def _choice(self, overlay: str, source: Path) -> dict[str, Any]:
+        [own] = read_objects(source / "overlays" / overlay / "kustomization.yaml")
+        there = {Path(each).name for each in own.get("components", ())}
+        # Twice would be refused by Kustomize.
+        components = [f"components/{name}" for name in self.components if name not in there]
         return {
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
             "kind": "Kustomization",

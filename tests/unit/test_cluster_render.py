@@ -147,6 +147,13 @@ def test_an_unknown_component_is_refused(tmp_path):
         rendering(components=["deepsleep"]).write("dev", tmp_path / "m")
 
 
+def test_a_component_that_an_overlay_has_is_not_there_twice(tmp_path):
+    """Production brings its monitors; asked for again, they are the same."""
+    folder = rendering(components=["monitors", "deep-sleep"]).write("prod", tmp_path / "m")
+    [choice] = read_objects(folder / "kustomization.yaml")
+    assert choice["components"] == ["components/deep-sleep"]
+
+
 @pytest.mark.parametrize(
     ("image", "moves"),
     [
