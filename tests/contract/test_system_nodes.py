@@ -10,6 +10,7 @@ from darkroom.cluster.crds import crd_dir
 from darkroom.cluster.errors import CannotValidate
 from darkroom.cluster.pods import COMPONENT, all_pods, requested
 from darkroom.cluster.quantity import amount
+from darkroom.cost import Load
 from jobs.catalogue import Catalogue
 from tests.cluster_fixtures import build
 
@@ -120,3 +121,16 @@ def test_the_operators_are_pinned():
     for operator, version in pinned.items():
         words = (OPERATORS / f"{operator}.yaml").read_text().split()
         assert words[words.index("--version") + 1] == version
+
+
+def test_the_cost_is_of_the_gpu_nodes_that_there_are(whole):
+    """Instance and disks that `darkroom cost` assumes are those of the pools."""
+    load = Load()
+    mappings = whole.one("EC2NodeClass", "gpu")["spec"]["blockDeviceMappings"]
+    assert load.disk_gb == sum(amount(each["ebs"]["volumeSize"]) for each in mappings) / 2**30
+    family, size = load.instance.split(".")
+    for pool in ("gpu-spot", "gpu-on-demand"):
+        requirements = whole.one("NodePool", pool)["spec"]["template"]["spec"]["requirements"]
+        allowed = {each["key"].rpartition("/")[2]: each["values"] for each in requirements}
+        assert family in allowed["instance-family"]
+        assert size in allowed["instance-size"]
