@@ -72,9 +72,12 @@ images: install
 	@TAG=$(IMAGE_TAG) docker/images.sh $(IMAGES)
 	@$(VENV)/bin/python docker/smoke.py $(IMAGE_TAG)
 
-# Resolved for GPU nodes, wherever this runs; some gigabytes pass by.
+# Resolved for GPU nodes, wherever this runs, with the hash of every wheel; nothing is installed.
 lock-gpu: install
-	@$(VENV)/bin/python docker/lock_gpu.py
+	@$(VENV)/bin/python docker/requirements.py serve | $(VENV)/bin/uv pip compile - --quiet \
+		--python-platform x86_64-manylinux_2_28 --python-version 3.11 --only-binary :all: \
+		-c constraints.txt --generate-hashes --no-annotate \
+		--custom-compile-command 'make lock-gpu' -o docker/serve-gpu.lock
 
 checkov: $(CHECKOV)
 
