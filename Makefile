@@ -3,6 +3,10 @@
 # make test   lint, types and all tests; FAST=1 for unit and contract tests only
 # make test-deploy  the data plane on a second emulator, some minutes
 # make burst  100 jobs at once, every one accounted for by its notice
+# make manifests  everything for the cluster rendered and checked, without one; needs kubectl
+# make crds   the definitions that it checks against, if they are not here
+# make images the container images, with buildah, and a job through them; IMAGES='api ui ...'
+# make lock-gpu  what the image for GPUs installs, resolved anew
 # make lambda the zip of the API for Lambda; ARCH=arm64|x86_64|host PYTHON=3.13
 
 PYTHON ?= python3.11
@@ -16,11 +20,13 @@ VENV := .venv
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
 PROMPT ?= a large yellow star on a blue background
 JOBS ?= 100
+IMAGES ?= api bridge ui serve-cpu
+IMAGE_TAG ?= $(shell git rev-parse --short HEAD)
 TESTS := $(if $(FAST),tests/unit tests/contract,tests)
 PACKAGES := jobs records client api bridge serve_app gradio_ui loadtest darkroom
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up burst lambda openapi cost checkov test test-deploy lint fix clean
+.PHONY: help install demo up burst lambda openapi cost manifests crds images lock-gpu checkov test test-deploy lint fix clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -54,6 +60,24 @@ openapi: install
 
 cost: install
 	@$(VENV)/bin/python -m darkroom.cost_page >docs/cost.md
+
+manifests: install
+	@$(VENV)/bin/python -m darkroom.cluster.validate
+
+crds: install
+	@$(VENV)/bin/python -m darkroom.cluster.crd_files .cache/crds
+
+# Then a job through two of them.
+images: install
+	@TAG=$(IMAGE_TAG) docker/images.sh $(IMAGES)
+	@$(VENV)/bin/python docker/smoke.py $(IMAGE_TAG)
+
+# Resolved for GPU nodes, wherever this runs, with the hash of every wheel; nothing is installed.
+lock-gpu: install
+	@$(VENV)/bin/python docker/requirements.py serve | $(VENV)/bin/uv pip compile - --quiet \
+		--python-platform x86_64-manylinux_2_28 --python-version 3.11 --only-binary :all: \
+		-c constraints.txt --generate-hashes --no-annotate \
+		--custom-compile-command 'make lock-gpu' -o docker/serve-gpu.lock
 
 checkov: $(CHECKOV)
 

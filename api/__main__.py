@@ -14,16 +14,17 @@ from jobs.logs import configure_logs
 
 
 def main() -> int:
-    """Serve until SIGTERM. `DARKROOM_API_PORT` is the port on loopback."""
+    """Serve until SIGTERM, on loopback unless `DARKROOM_API_HOST` says otherwise."""
     configure_logs(os.environ, process="api")
     try:
         settings = ApiSettings.from_env(os.environ)
+        host = os.environ.get("DARKROOM_API_HOST") or "127.0.0.1"
         port = int(number(os.environ, "DARKROOM_API_PORT", 8080, least=1))
     except (BadSetting, InvalidCatalogue) as error:
         sys.stderr.write(f"api: {error}\n")
         return 2
     app = create_app(Backend.on_aws(settings))
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False)
+    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
     return 0
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from client.errors import ClientError
+from darkroom.cluster.render_command import render
 from darkroom.cost_command import cost
 from darkroom.demo import Demo, run_demo
 from darkroom.dlq_commands import dlq_app
@@ -43,6 +44,7 @@ app = typer.Typer(
 )
 app.add_typer(jobs_app, name="jobs", help="Look at jobs, cancel and delete them.")
 app.command()(cost)
+app.command()(render)
 
 app.add_typer(dlq_app, name="dlq", help="Messages put aside: look, send again, throw away.")
 

@@ -118,12 +118,31 @@ class Model(_Entry):
             )
 
 
+class Bridges(_Entry):
+    """How the bridges of each of a runtime's queues scale on the cluster."""
+
+    #: Messages for each bridge. One is enough for correctness: what it takes is Serve's room.
+    queue_length: int = Field(default=10, ge=1)
+    min: int = Field(default=0, ge=0)
+    max: int = Field(default=5, ge=1)
+    #: Seconds without a message until the last one goes.
+    cooldown_s: int = Field(default=300, ge=0)
+
+    @model_validator(mode="after")
+    def _min_below_max(self) -> Self:
+        if self.min > self.max:
+            raise ValueError(f"bridges: min ({self.min}) is above max ({self.max})")
+        return self
+
+
 class Replicas(_Entry):
     """How a runtime's Serve app scales."""
 
     max: int = Field(default=1, ge=1)
     #: Jobs that one replica admits at once: some share a step, others are encoded or decoded.
     admit_window: int = Field(default=4, ge=2)
+    #: Main memory of a worker pod; 12 of the 13.8 GiB that a g5.xlarge has for pods.
+    memory_gib: int = Field(default=12, ge=1)
     num_cpus: float = Field(default=1, ge=0)
     num_gpus: float = Field(default=0, ge=0)
 
@@ -135,6 +154,7 @@ class Runtime(_Entry):
     models: dict[str, Model] = Field(min_length=1)
     default_model: str | None = None
     replicas: Replicas = Replicas()
+    bridges: Bridges = Bridges()
 
     @model_validator(mode="after")
     def _default_exists(self) -> Self:

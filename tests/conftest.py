@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import structlog
 
+pytest_plugins = ["tests.cluster_fixtures"]
+
 ROOT = Path(__file__).resolve().parent.parent
 #: What may be missing even on a machine that has everything we can install. A skip's reason
 #: begins with one of these words.
-_MAY_BE_MISSING = ("gpu", "cluster", "shared", "terraform")
+_MAY_BE_MISSING = ("gpu", "cluster", "kubectl", "shared", "terraform")
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ locals {
       DARKROOM_QUEUE_URL        = aws_sqs_queue.working[queue].url
       DARKROOM_PARKED_QUEUE_URL = aws_sqs_queue.last["${job.runtime}-parked"].url
       DARKROOM_VISIBILITY_S     = tostring(local.visibility_s)
-      DARKROOM_INPUT_BUCKETS    = join(",", var.input_buckets)
+      DARKROOM_INPUT_BUCKETS    = join(" ", var.input_buckets)
     }
   }
   dead_letters_config = {
@@ -56,6 +56,7 @@ output "cluster" {
     webhook_queue_url   = aws_sqs_queue.working["webhooks"].url
     dead_letter_queues  = { for runtime in keys(local.runtimes) : runtime => aws_sqs_queue.last["${runtime}-dead-letters"].url }
     snapshot_parameter  = "/${var.name}/snapshot"
+    system_architecture = var.system_nodes.architecture
   }
 }
 

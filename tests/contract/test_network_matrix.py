@@ -1,0 +1,127 @@
+"""Who may speak to whom: what is rendered is the table, row by row, and nothing more."""
+
+import pytest
+
+from darkroom.cluster import network, network_rules
+from darkroom.cluster.network import BRIDGE, DEEP_SLEEP, MATRIX, WEBHOOKS
+
+ROWS = (*MATRIX, *DEEP_SLEEP)
+
+
+def found(manifests):
+    """Names of the rules that find something in the policies."""
+    objects = list(manifests)
+    return {each.rule for rule in network_rules.RULES for each in rule(objects)}
+
+
+def named(flow):
+    """A row, for a test's name."""
+    return f"{flow.source.name} to {flow.target.name} {','.join(map(str, flow.ports)) or 'any'}"
+
+
+def of_row(manifests, flow):
+    """(policy, side, rule) of each rule that a row is rendered to."""
+    prefix = "sleep-" if flow in DEEP_SLEEP else ""
+    for side, peer in (("egress", flow.source), ("ingress", flow.target)):
+        if not peer.component:
+            continue
+        policy = manifests.one("NetworkPolicy", prefix + peer.name)
+        [wanted] = [
+            each
+            for each in network.policies([flow], prefix=prefix)
+            if each["metadata"]["name"] == prefix + peer.name
+        ]
+        [rule] = wanted["spec"][side]
+        yield policy, side, rule
+
+
+def test_what_is_rendered_is_the_table(whole):
+    """No flow more, none less, everything else denied, and IMDS reached by nobody."""
+    assert found(whole) == set()
+
+
+@pytest.mark.parametrize("flow", ROWS, ids=named)
+def test_each_row_is_there(flow, whole):
+    """On both sides that are ours; taken away, it is missed."""
+    spoiled = whole.copy()
+    rows = list(of_row(spoiled, flow))
+    assert rows
+    for policy, side, rule in rows:
+        assert rule in policy["spec"][side]
+        policy["spec"][side].remove(rule)
+    # Where nobody says which addresses are AWS's, they are among the Internet's: one row is
+    # then in the other one's place.
+    twin = flow.target in (network.AWS, network.INTERNET) and flow.source in (BRIDGE, WEBHOOKS)
+    assert found(spoiled) == {"network-missing-flow"} or (twin and flow.ports == (443,))
+
+
+@pytest.mark.parametrize(
+    "peer",
+    [
+        {"podSelector": {"matchLabels": {"app.kubernetes.io/component": "bridge"}}},
+        {"ipBlock": {"cidr": "203.0.113.0/24"}},
+        {"namespaceSelector": {}},
+    ],
+    ids=["another component", "an address", "every namespace"],
+)
+def test_a_planted_extra_flow_is_caught(peer, whole):
+    """Whatever the page could reach beside the API."""
+    spoiled = whole.copy()
+    policy = spoiled.one("NetworkPolicy", "ui")
+    policy["spec"]["egress"].append({"to": [peer], "ports": [{"protocol": "TCP", "port": 80}]})
+    assert found(spoiled) == {"network-extra-flow"}
+
+
+def test_a_policy_more_is_caught(whole):
+    """Policies add up: one that allows all would open everything."""
+    spoiled = whole.copy()
+    spoiled.objects.append(
+        {
+            "kind": "NetworkPolicy",
+            "metadata": {"name": "convenient"},
+            "spec": {"podSelector": {}, "ingress": [{}], "policyTypes": ["Ingress"]},
+        }
+    )
+    assert found(spoiled) == {"network-extra-flow"}
+
+
+def test_without_the_denial_nothing_is_closed(whole):
+    """A policy that is missing denies nothing."""
+    spoiled = whole.copy()
+    spoiled.objects.remove(spoiled.one("NetworkPolicy", "deny-all"))
+    assert found(spoiled) == {"network-default-deny"}
+
+
+def test_a_way_to_imds_is_caught(whole):
+    """Even where it hides in a larger block."""
+    spoiled = whole.copy()
+    policy = spoiled.one("NetworkPolicy", "bridge")
+    policy["spec"]["egress"].append({"to": [{"ipBlock": {"cidr": "169.254.0.0/16"}}]})
+    assert "network-imds" in found(spoiled)
+
+
+def test_only_the_bridge_and_the_webhook_worker_reach_the_internet():
+    """They call what clients name; nobody else has business there."""
+    callers = {flow.source.name for flow in ROWS if flow.target == network.INTERNET}
+    assert callers == {"bridge", "webhook-worker"}
+
+
+def test_the_page_reaches_the_api_only():
+    """And the names of things."""
+    assert {flow.target.name for flow in ROWS if flow.source == network.UI} == {"api", "dns"}
+
+
+def test_known_addresses_of_aws_replace_the_whole_internet():
+    """For who has interface endpoints: port 443 of these, and of nothing else."""
+    [policy] = [
+        each
+        for each in network.policies(MATRIX, aws_cidrs=["10.0.0.0/16"])
+        if each["metadata"]["name"] == "sweeper"
+    ]
+    blocks = [
+        peer["ipBlock"]
+        for rule in policy["spec"]["egress"]
+        for peer in rule["to"]
+        if "ipBlock" in peer
+    ]
+    assert {block["cidr"] for block in blocks} == {"169.254.170.23/32", "10.0.0.0/16"}

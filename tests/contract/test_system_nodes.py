@@ -1,0 +1,136 @@
+"""What idles fits the nodes that are always there, and the operators' values are their charts'."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from darkroom.cluster.crds import crd_dir
+from darkroom.cluster.errors import CannotValidate
+from darkroom.cluster.pods import COMPONENT, all_pods, requested
+from darkroom.cluster.quantity import amount
+from darkroom.cost import Load
+from jobs.catalogue import Catalogue
+from tests.cluster_fixtures import build
+
+ROOT = Path(__file__).resolve().parents[2]
+OPERATORS = ROOT / "manifests/operators"
+#: Instance type -> what Bottlerocket leaves for pods of its cores and memory, by EKS's formulas.
+ALLOCATABLE = {"t4g.large": ("1930m", "6900Mi"), "t4g.medium": ("1930m", "3180Mi")}
+#: Every node's DaemonSets and CoreDNS, by their add-ons' defaults.
+ADDONS = {"cpu": "450m", "memory": "620Mi"}
+#: Pods that come by a clock: one of each may run at a time.
+IDLE = {"ray-head", "ui", "webhook-worker", "sweeper", "dead-letter-worker", "deep-sleep"}
+
+
+def operators():
+    """(requests of one pod, how many) of each operator, from our values."""
+    values = {
+        path.stem: yaml.safe_load(path.read_text())
+        for path in OPERATORS.glob("*.yaml")
+        if path.stem != "disruption"
+    }
+    yield values["kuberay"]["resources"]
+    yield values["karpenter"]["controller"]["resources"]
+    yield from values["keda"]["resources"].values()
+
+
+def wanted(manifests, resource):
+    """What idle pods on the system group ask for together, operators and add-ons among them."""
+    ours = sum(
+        amount(requested(container).get(resource, 0))
+        for pod in all_pods(manifests.objects)
+        if pod.labels[COMPONENT] in IDLE and pod.node_groups() == {"system"}
+        for container in pod.containers
+    )
+    autoscalers = sum(
+        amount(
+            each["spec"]["rayClusterConfig"]["autoscalerOptions"]["resources"]["requests"][resource]
+        )
+        for each in manifests.of_kind("RayService")
+        if each["spec"]["rayClusterConfig"]["headGroupSpec"]["template"]["spec"]["nodeSelector"]
+        == {"darkroom/nodes": "system"}
+    )
+    theirs = sum(amount(each["requests"][resource]) for each in operators())
+    return ours + autoscalers + theirs + amount(ADDONS[resource])
+
+
+def instance(environment):
+    """The system group's instance type in a file of variables, or Terraform's default."""
+    files = [
+        ROOT / f"infra/terraform/envs/{environment}.tfvars",
+        ROOT / "infra/terraform/variables.tf",
+    ]
+    for file in files:
+        found = re.search(r'instance_type += +(?:optional\(string, )?"([\w.]+)"', file.read_text())
+        if found:
+            return found[1]
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("environment", "components"), [("dev", ()), ("sleep", ("deep-sleep",))], ids=["dev", "sleep"]
+)
+@pytest.mark.parametrize(("resource", "place"), [("cpu", 0), ("memory", 1)])
+def test_one_system_node_holds_all_that_idles(environment, components, resource, place, tmp_path):
+    """With a bridge beside it, so that a first job starts no node for one."""
+    catalogue = Catalogue.from_yaml((ROOT / "runtimes.yaml").read_text())
+    manifests = build(tmp_path, components=components, catalogue=catalogue)
+    [bridge] = [
+        pod for pod in all_pods(manifests.objects) if pod.owner["metadata"]["name"] == "bridge-demo"
+    ]
+    first = amount(requested(bridge.containers[0])[resource])
+    assert wanted(manifests, resource) + first <= amount(ALLOCATABLE[instance(environment)][place])
+
+
+@pytest.mark.parametrize(
+    ("operator", "chart"),
+    [("kuberay", "kuberay-operator"), ("keda", "keda"), ("karpenter", "karpenter")],
+)
+def test_every_value_that_we_set_is_one_of_the_chart(operator, chart):
+    """Helm ignores a value that no template reads."""
+    try:
+        charts = crd_dir().parent / "charts"
+    except CannotValidate as missing:
+        pytest.skip(f"shared: {missing}")
+    found = sorted(charts.glob(f"{chart}-*/values.yaml"))
+    if not found:
+        pytest.skip("shared: the charts' values are not on this machine")
+    text = found[0].read_text()
+    ours = yaml.safe_load((OPERATORS / f"{operator}.yaml").read_text())
+    missing = list(unknown(ours, yaml.safe_load(text), ""))
+    # Commented out in the chart's values, which is how it says "optional".
+    assert [path for path in missing if f"# {path.split('.')[-1]}:" not in text] == []
+
+
+def unknown(ours, theirs, place):
+    """Paths that we set and they do not have."""
+    for key, value in ours.items():
+        if key not in theirs:
+            # Of a selector any label may be given.
+            if not place.endswith("nodeSelector."):
+                yield f"{place}{key}"
+        elif isinstance(value, dict) and isinstance(theirs[key], dict) and theirs[key]:
+            yield from unknown(value, theirs[key], f"{place}{key}.")
+
+
+def test_the_operators_are_pinned():
+    """The version that the definitions are of, in the command that installs it."""
+    pinned = {"kuberay": "1.7.0", "keda": "2.20.2", "karpenter": "1.14.1"}
+    for operator, version in pinned.items():
+        words = (OPERATORS / f"{operator}.yaml").read_text().split()
+        assert words[words.index("--version") + 1] == version
+
+
+def test_the_cost_is_of_the_gpu_nodes_that_there_are(whole):
+    """Instance and disks that `darkroom cost` assumes are those of the pools."""
+    load = Load()
+    mappings = whole.one("EC2NodeClass", "gpu")["spec"]["blockDeviceMappings"]
+    assert load.disk_gb == sum(amount(each["ebs"]["volumeSize"]) for each in mappings) / 2**30
+    family, size = load.instance.split(".")
+    for pool in ("gpu-spot", "gpu-on-demand"):
+        requirements = whole.one("NodePool", pool)["spec"]["template"]["spec"]["requirements"]
+        allowed = {each["key"].rpartition("/")[2]: each["values"] for each in requirements}
+        assert family in allowed["instance-family"]
+        assert size in allowed["instance-size"]

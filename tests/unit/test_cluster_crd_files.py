@@ -1,0 +1,82 @@
+"""The definitions of custom resources: the very files, wherever they come from."""
+
+import hashlib
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import httpx
+import pytest
+
+from darkroom.cluster.crd_files import download, pinned
+from darkroom.cluster.crds import crd_dir
+from darkroom.cluster.errors import CannotValidate
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Files of a folder, without a line for each."""
+
+    def log_message(self, *_):
+        """Nothing."""
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A folder on loopback, and its address."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield folder, f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def client():
+    """Without anybody's proxy."""
+    with httpx.Client(trust_env=False) as client:
+        yield client
+
+
+def test_a_file_that_is_the_pinned_one_is_written(site, client, tmp_path):
+    """Under its name, folders made on the way."""
+    folder, url = site
+    (folder / "a.yaml").write_bytes(b"kind: X\n")
+    digest = hashlib.sha256(b"kind: X\n").hexdigest()
+    download(tmp_path, {"of-v1/a.yaml": {"url": f"{url}/a.yaml", "sha256": digest}}, client)
+    assert (tmp_path / "of-v1/a.yaml").read_bytes() == b"kind: X\n"
+
+
+def test_another_file_is_refused(site, client, tmp_path):
+    """Somebody moved the tag."""
+    folder, url = site
+    (folder / "a.yaml").write_bytes(b"kind: Y\n")
+    with pytest.raises(CannotValidate, match=r"a\.yaml.*not the file that was pinned"):
+        download(tmp_path, {"a.yaml": {"url": f"{url}/a.yaml", "sha256": "0" * 64}}, client)
+    assert not (tmp_path / "a.yaml").exists()
+
+
+def test_a_missing_file_is_named(site, client, tmp_path):
+    """With what the server says."""
+    with pytest.raises(CannotValidate, match=r"a\.yaml.*404"):
+        download(tmp_path, {"a.yaml": {"url": f"{site[1]}/a.yaml", "sha256": "0"}}, client)
+
+
+def test_the_definitions_here_are_the_pinned_ones():
+    """All of them, and no other."""
+    try:
+        folder = crd_dir()
+    except CannotValidate as missing:
+        pytest.skip(f"shared: {missing}")
+    here = {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*.yaml")
+    }
+    assert here == {name: file["sha256"] for name, file in pinned().items()}
+
+
+def test_without_definitions_it_is_said_how_to_get_them(tmp_path):
+    """CRD_DIR decides where it is set."""
+    with pytest.raises(CannotValidate, match="make crds"):
+        crd_dir({"CRD_DIR": str(tmp_path)})
