@@ -34,13 +34,20 @@ class Ingress:
     """Takes a job, streams what becomes of it; closing the stream cancels the job."""
 
     def __init__(
-        self, name: str, catalogue: Catalogue, generator: Any, start_timeout_s: float
+        self,
+        name: str,
+        catalogue: Catalogue,
+        generator: Any,
+        *,
+        start_timeout_s: float,
+        policy_s: float,
     ) -> None:
         configure_logs(os.environ, process="serve")
         self._name = name
         self._catalogue = catalogue
         self._generate = generator.generate.options(stream=True)
         self._start_timeout_s = start_timeout_s
+        self._policy_s = policy_s
         self._controller = Controller(serve.get_replica_context().app_name, "generator")
         self._in_flight = 0
 
@@ -78,8 +85,10 @@ class Ingress:
             return _later(str(error))
         self._in_flight += 1
         alone = request.headers.get(ALONE_HEADER) == "1"
-        events = self._generate.remote(job.encode().decode(), alone=alone)
+        events = None
         try:
+            await self._policy_first()
+            events = self._generate.remote(job.encode().decode(), alone=alone)
             # Before the headers: what is known by then has a status of its own.
             first = await self._first(events)
         # Also a client that has gone: its place and its call must be given up all the same.
@@ -99,6 +108,24 @@ class Ingress:
             raise UnknownRuntime([Fault(pointer="/runtime", detail=f"this is {self._name}")])
         model = self._catalogue.model(job.runtime, job.model)
         return job.model_copy(update={"input": model.resolve(job.input)})
+
+    async def _policy_first(self) -> None:
+        """Leave a start from zero to the policy, if there is one.
+
+        While a job waits in Serve and nothing runs, Serve asks for one replica and does not ask
+        the policy: a burst would wait for that one, then for the others. So the job waits here
+        for the first replica. If after `policy_s` none is wanted the policy is blind, and Serve
+        decides.
+        """
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        while self._policy_s > 0 and (now := await self._controller.replicas()).ready == 0:
+            waited = loop.time() - begun
+            if now.load_error is not None or waited > self._start_timeout_s:
+                raise Unavailable(now.load_error or f"no replica within {waited:.0f} s")
+            if now.wanted == 0 and waited > self._policy_s:
+                return
+            await asyncio.sleep(LOOK_INTERVAL_S / 2)
 
     async def _first(self, events: Any) -> dict[str, Any]:
         """The first event; `Unavailable` once it is clear that none will come."""

@@ -17,7 +17,7 @@ ALLOWED = {
     "darkroom": {"jobs", "records", "client"},
     "gradio_ui": {"jobs", "client"},
     "loadtest": {"jobs", "client"},
-    "serve_app": {"jobs"},
+    "serve_app": {"jobs", "records"},
 }
 #: The contract knows no I/O: what of the world it may import.
 JOBS_LIBRARIES = {"pydantic", "structlog", "uuid6", "yaml"}
@@ -54,6 +54,16 @@ def test_a_package_imports_only_those_below_it(package):
         if name in ALLOWED.keys() - ALLOWED[package] - {package}
     ]
     assert wrong == []
+
+
+def test_of_serve_only_the_policy_looks_at_a_queue():
+    """Whatever paints knows no AWS: only how many replicas there are depends on the queue."""
+    reaching = {
+        file.name
+        for file, tree in modules("serve_app")
+        if any(name == "records" for name, _ in imported(tree))
+    }
+    assert reaching == {"depth.py", "depth_policy.py"}
 
 
 @pytest.mark.parametrize("package", ALLOWED)
