@@ -32,7 +32,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "installing into $(VENV), some minutes and 3 GB the first time ..." >&2
 	@test -x $(VENV)/bin/python || $(INTERPRETER) -m venv $(VENV)
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		-e '.[bridge,serve,ui,load,local,train,test,lint]'
+		-e '.[bridge,serve,ui,load,cluster,local,train,test,lint]'
 	@rm -f $(VENV)/.installed-* && touch $@
 
 demo: install
