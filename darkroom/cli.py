@@ -26,6 +26,7 @@ from darkroom.picture import picture
 from darkroom.screen import follow, pairs_table, people, timeline_table, waiting
 from darkroom.stack import Stack, StackOptions
 from darkroom.state import read_state
+from darkroom.status_command import status
 from darkroom.up import Fixed, run_command, run_up
 from jobs.environment import BadSetting, required
 from jobs.errors import JobsError
@@ -43,6 +44,7 @@ app = typer.Typer(
 )
 app.add_typer(jobs_app, name="jobs", help="Look at jobs, cancel and delete them.")
 app.command()(cost)
+app.command()(status)
 
 app.add_typer(dlq_app, name="dlq", help="Messages put aside: look, send again, throw away.")
 

@@ -11,7 +11,6 @@ what was read is refused with 409 if anybody wrote in between.
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Self
 
 from kubernetes import client, config, watch
@@ -20,6 +19,7 @@ from kubernetes.config import ConfigException
 from urllib3.exceptions import HTTPError
 
 from darkroom.errors import ClusterError, Conflict, NotInCluster, TookTooLong
+from darkroom.observed import Observed
 
 GROUP, VERSION = "ray.io", "v1"
 SERVICES, JOBS = "rayservices", "rayjobs"
@@ -28,55 +28,6 @@ FIELD_MANAGER = "darkroom"
 _CALL_S = 10
 #: Seconds of one watch; then what is there is read anew.
 _WATCH_S = 30
-#: JobDeploymentStatus values after which nothing more happens (KubeRay 1.7).
-_JOB_ENDED = frozenset({"Complete", "Failed", "ValidationFailed"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Observed:
-    """A custom resource as it was read."""
-
-    document: Mapping[str, Any]
-
-    @property
-    def version(self) -> str:
-        """Its resourceVersion."""
-        return str(self.document["metadata"]["resourceVersion"])
-
-    @property
-    def suspended(self) -> bool:
-        """Whether somebody wants it suspended."""
-        return bool(self.document.get("spec", {}).get("suspend", False))
-
-    def condition(self, kind: str) -> bool:
-        """Whether the condition of that type is true, as of this generation."""
-        for each in self.status.get("conditions", []):
-            if each["type"] == kind:
-                seen = each.get("observedGeneration", self.generation)
-                return each["status"] == "True" and seen >= self.generation
-        return False
-
-    @property
-    def generation(self) -> int:
-        """How often its spec was written."""
-        return int(self.document["metadata"].get("generation", 0))
-
-    @property
-    def status(self) -> Mapping[str, Any]:
-        """What its controller says."""
-        found: Mapping[str, Any] = self.document.get("status", {})
-        return found
-
-    @property
-    def ready(self) -> bool:
-        """Whether it serves: head up, applications deployed."""
-        return self.condition("Ready") and not self.suspended
-
-    @property
-    def ended(self) -> bool:
-        """Whether a RayJob has come to its end."""
-        state: str | None = self.status.get("jobDeploymentStatus")
-        return state in _JOB_ENDED
 
 
 class KubeRay:

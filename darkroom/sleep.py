@@ -14,7 +14,8 @@ from typing import Self
 from kubernetes import client
 
 from darkroom.errors import ClusterError, ServeSilent
-from darkroom.kuberay import KubeRay, Observed, connect
+from darkroom.kuberay import KubeRay, connect
+from darkroom.observed import Observed
 from darkroom.serve_state import Deployment, deployments
 from darkroom.sleeper import Sleeper, Verdict
 from darkroom.workloads import Workloads

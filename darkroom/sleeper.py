@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from darkroom.errors import Conflict
-from darkroom.kuberay import Observed
+from darkroom.observed import Observed
 from darkroom.serve_state import Deployment
 
 

@@ -17,10 +17,7 @@ from pathlib import Path
 import psutil
 import ray
 from ray import serve
-from ray.autoscaler._private.fake_multi_node.node_provider import (
-    FAKE_HEAD_NODE_ID,
-    FakeMultiNodeProvider,
-)
+from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID
 from ray.cluster_utils import AutoscalingCluster
 
 from bridge.scripted import success
@@ -30,6 +27,7 @@ from jobs.stream import Accepted, Result
 from serve_app import scaling
 from serve_app.ingress import Ingress
 from serve_app.settings import ServeSettings
+from tests.integration.gpu_nodes import GpuNodes
 
 #: In the environment of every process of one cluster: what tells ours from other people's.
 MARK = "DARKROOM_TEST_CLUSTER"
@@ -75,9 +73,9 @@ class GpuCluster(AutoscalingCluster):
             "max_workers": 8,
             "head_node_type": "ray.head.default",
             "provider": {
-                # Under its own name, `fake_multinode`, the autoscaler misses that file too.
+                # By its path: under a name, the autoscaler misses that file too.
                 "type": "external",
-                "module": f"{FakeMultiNodeProvider.__module__}.{FakeMultiNodeProvider.__name__}",
+                "module": f"{GpuNodes.__module__}.{GpuNodes.__name__}",
                 "disable_node_updaters": True,
                 "disable_launch_config_check": True,
                 "launch_multiple": autoscaler_v2,

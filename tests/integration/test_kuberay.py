@@ -8,7 +8,7 @@ from kubernetes import client
 
 from darkroom.errors import ClusterError, Conflict, NotInCluster, TookTooLong
 from darkroom.kuberay import GROUP, JOBS, SERVICES, VERSION, KubeRay
-from tests.integration.crd_server import NAMESPACE, running_api_server
+from tests.integration.crd_server import NAMESPACE
 
 CONTAINER = {"name": "ray", "image": "example/ray:1"}
 CLUSTER = {
@@ -18,13 +18,6 @@ CLUSTER = {
         "template": {"spec": {"containers": [CONTAINER]}},
     },
 }
-
-
-@pytest.fixture(scope="module")
-def api():
-    """One server for all tests here."""
-    with running_api_server() as connected:
-        yield connected
 
 
 @pytest.fixture

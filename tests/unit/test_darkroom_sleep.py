@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from darkroom.errors import Conflict, ServeSilent
-from darkroom.kuberay import Observed
+from darkroom.observed import Observed
 from darkroom.serve_state import Deployment, deployments
 from darkroom.sleep import SleepSettings
 from darkroom.sleeper import Sleeper
