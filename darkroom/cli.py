@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from client.errors import ClientError
+from darkroom.batch_commands import batch_app
 from darkroom.cost_command import cost
 from darkroom.demo import Demo, run_demo
 from darkroom.dlq_commands import dlq_app
@@ -43,6 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(jobs_app, name="jobs", help="Look at jobs, cancel and delete them.")
+app.add_typer(batch_app, name="batch")
 app.command()(cost)
 app.command()(status)
 

@@ -56,14 +56,15 @@ def test_a_package_imports_only_those_below_it(package):
     assert wrong == []
 
 
-def test_of_serve_only_the_policy_looks_at_a_queue():
-    """Whatever paints knows no AWS: only how many replicas there are depends on the queue."""
+def test_of_serve_only_policy_and_batch_know_records():
+    """Whatever paints for bridges knows no AWS."""
     reaching = {
         file.name
         for file, tree in modules("serve_app")
         if any(name == "records" for name, _ in imported(tree))
     }
-    assert reaching == {"depth.py", "depth_policy.py"}
+    batch = {"batch.py", "batch_program.py", "place.py"}
+    assert reaching == {"depth.py", "depth_policy.py"} | batch
 
 
 @pytest.mark.parametrize("package", ALLOWED)

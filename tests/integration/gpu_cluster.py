@@ -27,10 +27,8 @@ from jobs.stream import Accepted, Result
 from serve_app import scaling
 from serve_app.ingress import Ingress
 from serve_app.settings import ServeSettings
-from tests.integration.gpu_nodes import GpuNodes
+from tests.integration.gpu_nodes import MARK, GpuNodes
 
-#: In the environment of every process of one cluster: what tells ours from other people's.
-MARK = "DARKROOM_TEST_CLUSTER"
 #: Seconds that a job has the stand-in's device. More than all takes, so that the queue is seen.
 JOB_S = 0.4
 _COMMANDS = (

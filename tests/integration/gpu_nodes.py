@@ -5,6 +5,7 @@ them one after the other, and holds up the autoscaler meanwhile.
 """
 
 import json
+import os
 import threading
 from contextlib import suppress
 
@@ -26,6 +27,11 @@ from ray.autoscaler.tags import (
 )
 
 INSTANCE = "RAY_CLOUD_INSTANCE_ID"
+#: In the environment of every process of one cluster: what tells ours from other people's.
+MARK = "DARKROOM_TEST_CLUSTER"
+_OF_THEIR_OWN = ("CPU", "GPU", "object_store_memory")
+_TRIES = 5
+_BOOTING = threading.Lock()
 
 
 class GpuNodes(FakeMultiNodeProvider):
@@ -47,8 +53,23 @@ class GpuNodes(FakeMultiNodeProvider):
         booting.start()
 
     def _boot(self, name, kind, resources):
+        for _ in range(_TRIES):
+            # One at a time: two would take the same sockets, and half of the time for each.
+            with _BOOTING, suppress(Exception):
+                Node(
+                    self._params(name, kind, resources),
+                    head=False,
+                    shutdown_at_exit=False,
+                    spawn_reaper=False,
+                )
+            # Ray gives up waiting after 30 s, a raylet itself if its agents take 15 s. On a busy
+            # machine the first is no failure, and after the second it is started again.
+            if name not in self._nodes or list(_raylets(name)):
+                return
+
+    def _params(self, name, kind, resources):
         more = {key: value for key, value in resources.items() if key not in _OF_THEIR_OWN}
-        params = RayParams(
+        return RayParams(
             min_worker_port=0,
             max_worker_port=0,
             dashboard_agent_listen_port=0,
@@ -68,17 +89,19 @@ class GpuNodes(FakeMultiNodeProvider):
                 LABELS_ENVIRONMENT_VARIABLE: "{}",
             },
         )
-        # After 30 s Ray gives up waiting; on a busy machine the node joins all the same.
-        with suppress(Exception):
-            Node(params, head=False, shutdown_at_exit=False, spawn_reaper=False)
 
     def terminate_node(self, node_id):
         with self.lock:
             self._nodes.pop(node_id)
-        for process in psutil.process_iter(["name"]):
-            with suppress(psutil.Error):
-                if process.name() == "raylet" and process.environ().get(INSTANCE) == node_id:
-                    process.terminate()
+        for raylet in _raylets(node_id):
+            raylet.terminate()
 
 
-_OF_THEIR_OWN = ("CPU", "GPU", "object_store_memory")
+def _raylets(name):
+    """The processes of that node of this cluster."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            environ = process.environ()
+            ours = environ.get(MARK) == os.environ[MARK] and environ.get(INSTANCE) == name
+            if ours and process.name() == "raylet" and process.status() != psutil.STATUS_ZOMBIE:
+                yield process
