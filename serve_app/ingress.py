@@ -20,6 +20,7 @@ from jobs.logs import configure_logs, job_log
 from jobs.stream import ALONE_HEADER, Capacity
 from serve_app.capacity import Controller
 from serve_app.errors import Unavailable
+from serve_app.first_replica import first_replica
 from serve_app.problem import invalid, problem
 
 #: A slot comes free within a step or a picture; a replica within minutes.
@@ -87,7 +88,9 @@ class Ingress:
         alone = request.headers.get(ALONE_HEADER) == "1"
         events = None
         try:
-            await self._policy_first()
+            await first_replica(
+                self._controller, policy_s=self._policy_s, start_timeout_s=self._start_timeout_s
+            )
             events = self._generate.remote(job.encode().decode(), alone=alone)
             # Before the headers: what is known by then has a status of its own.
             first = await self._first(events)
@@ -108,24 +111,6 @@ class Ingress:
             raise UnknownRuntime([Fault(pointer="/runtime", detail=f"this is {self._name}")])
         model = self._catalogue.model(job.runtime, job.model)
         return job.model_copy(update={"input": model.resolve(job.input)})
-
-    async def _policy_first(self) -> None:
-        """Leave a start from zero to the policy, if there is one.
-
-        While a job waits in Serve and nothing runs, Serve asks for one replica and does not ask
-        the policy: a burst would wait for that one, then for the others. So the job waits here
-        for the first replica. If after `policy_s` none is wanted the policy is blind, and Serve
-        decides.
-        """
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
-        while self._policy_s > 0 and (now := await self._controller.replicas()).ready == 0:
-            waited = loop.time() - begun
-            if now.load_error is not None or waited > self._start_timeout_s:
-                raise Unavailable(now.load_error or f"no replica within {waited:.0f} s")
-            if now.wanted == 0 and waited > self._policy_s:
-                return
-            await asyncio.sleep(LOOK_INTERVAL_S / 2)
 
     async def _first(self, events: Any) -> dict[str, Any]:
         """The first event; `Unavailable` once it is clear that none will come."""

@@ -23,14 +23,13 @@ from ray.cluster_utils import AutoscalingCluster
 from bridge.scripted import success
 from darkroom.ports import HOST
 from jobs.environment import read_catalogue
-from jobs.stream import Accepted, Result
+from jobs.job import Job
+from jobs.stream import Result
 from serve_app import scaling
 from serve_app.ingress import Ingress
 from serve_app.settings import ServeSettings
 from tests.integration.gpu_nodes import MARK, GpuNodes
 
-#: Seconds that a job has the stand-in's device. More than all takes, so that the queue is seen.
-JOB_S = 0.4
 _COMMANDS = (
     "initialization_commands",
     "setup_commands",
@@ -48,6 +47,7 @@ class GpuCluster(AutoscalingCluster):
     def __init__(self, folder, *, gcs_port, nodes, idle_s):
         self._folder = folder
         self._gcs_port = gcs_port
+        self._nodes = nodes
         super().__init__(
             head_resources={},
             worker_node_types={
@@ -104,7 +104,8 @@ class GpuCluster(AutoscalingCluster):
             "start",
             "--head",
             "--block",
-            f"--autoscaling-config={config}",
+            # Without one, nodes are started by hand.
+            *([f"--autoscaling-config={config}"] if self._nodes else []),
             f"--node-ip-address={HOST}",
             f"--port={self._gcs_port}",
             # Eight processes that nothing here asks anything.
@@ -159,18 +160,22 @@ def _mark_of(process):
 class Painter:
     """In the place of the generator: takes as many jobs, one at a time on its device."""
 
-    def __init__(self):
+    def __init__(self, job_s, log):
         self._device = asyncio.Lock()
+        self._job_s = job_s
+        self._log = log
 
     async def generate(self, body, *, alone=False):
-        """The events of a job that goes well."""
-        for event in success(seed=json.loads(body)["input"]["seed"]):
+        """The events of a job that goes well; its beginning is written down."""
+        job = Job.decode(body)
+        with self._log.open("a") as log:
+            node = ray.get_runtime_context().get_node_id()
+            log.write(json.dumps({"uid": job.uid, "node": node}) + "\n")
+        for event in success(seed=job.seed):
             if isinstance(event, Result):
                 async with self._device:
-                    await asyncio.sleep(JOB_S)
+                    await asyncio.sleep(self._job_s)
             yield event.model_dump(mode="json")
-            if isinstance(event, Accepted):
-                await asyncio.sleep(0)
 
 
 def application(environ):
@@ -185,7 +190,7 @@ def application(environ):
     return ingress.bind(
         "demo",
         catalogue,
-        generator.bind(),
+        generator.bind(float(environ["JOB_S"]), Path(environ["GENERATIONS"])),
         start_timeout_s=settings.start_timeout_s,
         policy_s=scaling.policy_s(settings),
     )

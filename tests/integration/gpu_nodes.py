@@ -30,7 +30,6 @@ INSTANCE = "RAY_CLOUD_INSTANCE_ID"
 #: In the environment of every process of one cluster: what tells ours from other people's.
 MARK = "DARKROOM_TEST_CLUSTER"
 _OF_THEIR_OWN = ("CPU", "GPU", "object_store_memory")
-_TRIES = 5
 _BOOTING = threading.Lock()
 
 
@@ -53,7 +52,7 @@ class GpuNodes(FakeMultiNodeProvider):
         booting.start()
 
     def _boot(self, name, kind, resources):
-        for _ in range(_TRIES):
+        while name in self._nodes:
             # One at a time: two would take the same sockets, and half of the time for each.
             with _BOOTING, suppress(Exception):
                 Node(
@@ -64,7 +63,7 @@ class GpuNodes(FakeMultiNodeProvider):
                 )
             # Ray gives up waiting after 30 s, a raylet itself if its agents take 15 s. On a busy
             # machine the first is no failure, and after the second it is started again.
-            if name not in self._nodes or list(_raylets(name)):
+            if list(_raylets(name)):
                 return
 
     def _params(self, name, kind, resources):

@@ -37,6 +37,8 @@ from tests.integration.keda import Keda, ScaledObject
 ROOT = Path(__file__).resolve().parents[2]
 READY_S = 240
 NODES = 2
+#: As the worker pods have it: less than a spot instance's notice of two minutes.
+DRAIN_S = 100
 #: A job is a second of work by these figures: the first ten messages are worth every node.
 CATALOGUE = f"""
 runtimes:
@@ -72,10 +74,15 @@ class Scales:
 class ScalingLab:
     """Use `ScalingLab.running`."""
 
-    def __init__(self, home, scales, *, policy):
+    def __init__(self, home, scales, *, policy, autoscaled, job_s):
         self.home = home
         self.scales = scales
         self.policy = policy
+        self.nodes = NODES if autoscaled else 0
+        #: Seconds that a job has the stand-in's device.
+        self.job_s = job_s
+        self.generations = home / "generations.jsonl"
+        self.workers = {}
         self.mark = uuid.uuid4().hex
         self.ports = Ports.free()
         spare = Ports.free()
@@ -89,10 +96,13 @@ class ScalingLab:
 
     @classmethod
     @contextmanager
-    def running(cls, scales, *, policy="ours"):
-        """A lab at rest, from here to the end of the block."""
+    def running(cls, scales, *, policy="ours", autoscaled=True, job_s=0.4):
+        """A lab at rest, from here to the end of the block.
+
+        Not `autoscaled`, its nodes are those that `start_worker` starts.
+        """
         with tempfile.TemporaryDirectory(prefix="scaling-", dir="/tmp") as home:
-            lab = cls(Path(home), scales, policy=policy)
+            lab = cls(Path(home), scales, policy=policy, autoscaled=autoscaled, job_s=job_s)
             processes, threads = [], []
             try:
                 processes.append(lab._start_aws())
@@ -109,7 +119,7 @@ class ScalingLab:
                 for thread in threads:
                     lab.keda.stop()
                     thread.join()
-                for process in [*lab.bridges, *reversed(processes)]:
+                for process in [*lab.bridges, *lab.workers.values(), *reversed(processes)]:
                     process.stop(grace_s=20)
                 kill_marked(lab.mark)
 
@@ -156,7 +166,9 @@ class ScalingLab:
             "tests.integration.gpu_cluster",
             str(self.home),
             POLICY=self.policy,
-            NODES=str(NODES),
+            NODES=str(self.nodes),
+            JOB_S=str(self.job_s),
+            GENERATIONS=str(self.generations),
             NODE_IDLE_S=str(self.scales.node_idle),
             # Whole seconds only.
             AUTOSCALER_UPDATE_INTERVAL_S=str(max(1, round(self.scales.autoscaler_tick))),
@@ -180,6 +192,38 @@ class ScalingLab:
             cluster.stop(grace_s=20)
             raise
         return cluster
+
+    def start_worker(self, name):
+        """A node as KubeRay's worker pods are: `ray start --block`. `name` is 56 hex digits."""
+        options = {
+            "address": f"{HOST}:{self._gcs_port}",
+            "node-ip-address": HOST,
+            "num-cpus": 1,
+            "num-gpus": 1,
+            "object-store-memory": 80 * 1024 * 1024,
+            "min-worker-port": 0,
+            "max-worker-port": 0,
+            "dashboard-agent-listen-port": 0,
+        }
+        command = ["ray.scripts.scripts", "start", "--block"]
+        self.workers[name] = self._spawn(
+            f"worker-{name[-1]}",
+            *command,
+            *(f"--{option}={value}" for option, value in options.items()),
+            **{MARK: self.mark},
+            RAY_AUTH_MODE="token",
+            RAY_AUTH_TOKEN=self.mark,
+            RAY_USAGE_STATS_ENABLED="0",
+            RAY_OVERRIDE_NODE_ID_FOR_TESTING=name,
+            RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=str(DRAIN_S),
+            GENERATIONS=str(self.generations),
+        )
+
+    def generated(self):
+        """What generations were begun, in order: the job and the node of each."""
+        if not self.generations.exists():
+            return []
+        return [json.loads(line) for line in self.generations.read_text().splitlines()]
 
     def _scale(self, replicas):
         """Start or end bridges, as a Deployment would; those told to end drain by themselves."""
@@ -230,10 +274,10 @@ class ScalingLab:
         for start in range(0, jobs, 10):
             sqs.send_message_batch(QueueUrl=url, Entries=entries[start : start + 10])
 
-    def statuses(self):
-        """What has become of the jobs: each status once."""
+    def records(self):
+        """What has become of the jobs."""
         table = DynamoTable(self.client("dynamodb"), self.cloud.table)
-        return {Record.from_item(table.get(job_key(uid))).status.value for uid in self.uids}
+        return [Record.from_item(table.get(job_key(uid))) for uid in self.uids]
 
     def until(self, condition, *, timeout_s=READY_S):
         """Wait until a sample is as `condition` wants it; that sample."""

@@ -9,6 +9,7 @@ import os
 
 import pytest
 
+from jobs.status import Status
 from tests.integration.scaling_lab import NODES, Scales, ScalingLab
 
 FACTOR = 20
@@ -33,7 +34,7 @@ def test_a_burst_brings_all_nodes_in_one_step_and_everything_goes_again():
 
         lab.submit(JOBS)
         lab.until(lambda now: now["done"] == JOBS)
-        assert lab.statuses() == {"succeeded"}
+        assert {record.status for record in lab.records()} == {Status.SUCCEEDED}
         # The first order. On a busy machine a node may fail to start, and is ordered again.
         assert lab.autoscaler_events()[0] == ("Adding", NODES)
         assert max(sample["replicas"] for sample in lab.samples) == NODES

@@ -15,7 +15,7 @@ def keda():
     def depth():
         if messages[0] is None:
             raise Unavailable("down")
-        return messages[0], 0
+        return 0, messages[0]  # all in flight: with `scaleOnInFlight` they count
 
     made = Keda(spec=ScaledObject(), depth=depth, scale=steps.append)
     made.messages, made.steps = messages, steps
@@ -54,3 +54,8 @@ def test_a_queue_that_does_not_answer_changes_nothing(keda):
     """KEDA without a fallback leaves the replicas as they are."""
     poll(keda, 0, 50)
     assert poll(keda, 1000, None) == 1
+
+
+def test_a_message_in_flight_keeps_its_bridge(keda):
+    """However long it waits for Serve: nothing is visible, and something is to do."""
+    assert [poll(keda, now, 1) for now in (0, 300, 900)] == [1, 1, 1]
