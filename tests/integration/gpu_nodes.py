@@ -10,6 +10,7 @@ import threading
 from contextlib import suppress
 
 import psutil
+from ray._private import utils
 from ray._private.node import Node
 from ray._private.parameter import RayParams
 from ray._private.ray_constants import (
@@ -35,6 +36,12 @@ _BOOTING = threading.Lock()
 
 class GpuNodes(FakeMultiNodeProvider):
     """Runs within the autoscaler's process; named in the cluster's configuration."""
+
+    def __init__(self, provider_config, cluster_name):
+        super().__init__(provider_config, cluster_name)
+        # Nobody looks at a node's dashboard. Half of a node's start is the agent for it; without
+        # these modules, as in a smaller installation of Ray, it is quick.
+        utils.get_dashboard_dependency_error = lambda: "nobody looks"
 
     def _create_node_with_resources_and_labels(self, node_config, tags, count, resources, labels):
         with self.lock:

@@ -5,7 +5,9 @@ here: KEDA (keda.py), and a generator that paints nothing. Each time is a twenti
 one; none is asserted.
 """
 
+import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -40,5 +42,8 @@ def test_a_burst_brings_all_nodes_in_one_step_and_everything_goes_again():
         assert max(sample["replicas"] for sample in lab.samples) == NODES
 
         lab.until(lambda now: rest(now) == NOTHING)
+        if asked := os.environ.get("SCALED_SAMPLES"):
+            # For `python -m bench.autoscaling --from`, which draws it.
+            Path(asked).write_text(json.dumps(lab.samples))
         removed = [count for what, count in lab.autoscaler_events() if what == "Removing"]
         assert sum(removed) >= NODES
