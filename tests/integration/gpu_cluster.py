@@ -225,7 +225,9 @@ def main():
     try:
         cluster.start()
         port = int(os.environ["DARKROOM_SERVE_PORT"])
-        serve.start(http_options={"host": HOST, "port": port}, proxy_location="EveryNode")
+        # On a cluster every node has a proxy. Here they would share one port, and get requests
+        # before they are ready for any.
+        serve.start(http_options={"host": HOST, "port": port}, proxy_location="HeadOnly")
         serve.run(application(os.environ), name="demo", route_prefix="/demo")
         sys.stdout.write('{"ready": true}\n')
         sys.stdout.flush()

@@ -24,7 +24,7 @@ def rest(sample):
     return {name: sample[name] for name in NOTHING}
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_burst_brings_all_nodes_in_one_step_and_everything_goes_again():
     """50 jobs at zero: one order of N nodes, every job succeeds, and nothing is left."""
     # `SCALED_BY=serve` shows that Serve's own policy fails here.

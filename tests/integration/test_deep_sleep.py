@@ -182,6 +182,7 @@ def test_a_bridge_that_wrote_before_the_look_is_seen_by_its_deployment(api, name
     def pause(_):
         around.told["wanted"] = 1
         wake(api, name)
+        awake(api, name)
 
     assert sleeper(around, pause).run().reason == "bridges wanted: 1"
     assert not suspended(api, name)

@@ -17,7 +17,7 @@ WORKERS = [f"{number:056x}" for number in (0xA1, 0xA2)]
 JOB_S = 20
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_job_on_a_spot_node_that_is_told_to_go_succeeds_and_is_painted_once():
     """The node drains: the job ends there, and nobody begins it anew."""
     with ScalingLab.running(Scales().scaled(20), autoscaled=False, job_s=JOB_S) as lab:
