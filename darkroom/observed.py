@@ -29,7 +29,7 @@ class Observed:
         for each in self.status.get("conditions", []):
             if each["type"] == kind:
                 seen = each.get("observedGeneration", self.generation)
-                return each["status"] == "True" and seen >= self.generation
+                return bool(each["status"] == "True" and seen >= self.generation)
         return False
 
     @property
