@@ -125,16 +125,26 @@ class GpuCluster(AutoscalingCluster):
             "RAY_CLOUD_INSTANCE_ID": FAKE_HEAD_NODE_ID,
             "RAY_OVERRIDE_NODE_ID_FOR_TESTING": FAKE_HEAD_NODE_ID,
         }
-        with (self._folder / "head.log").open("w") as log:
-            self._head = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
-        while "Ray runtime started" not in (said := (self._folder / "head.log").read_text()):
-            assert self._head.poll() is None, said
-            time.sleep(0.2)
+        # Ray gives itself 30 s; on a busy machine that may take another try.
+        while not self._started(command, environ):
+            kill_marked(os.environ[MARK])
         ray.init(
             address=f"{HOST}:{self._gcs_port}",
             log_to_driver=False,
             runtime_env={"worker_process_setup_hook": "serve_app.loopback.bind_replicas"},
         )
+
+    def _started(self, command, environ):
+        """Whether the head came up."""
+        log = self._folder / "head.log"
+        with log.open("w") as output:
+            head = subprocess.Popen(command, env=environ, stdout=output, stderr=output)
+        while "Ray runtime started" not in (said := log.read_text()):
+            if head.poll() is not None:
+                assert "timed out during startup" in said, said
+                return False
+            time.sleep(0.2)
+        return True
 
     def shutdown(self):
         """End the processes that have our mark, and no others."""
@@ -170,7 +180,8 @@ class Painter:
         job = Job.decode(body)
         with self._log.open("a") as log:
             node = ray.get_runtime_context().get_node_id()
-            log.write(json.dumps({"uid": job.uid, "node": node}) + "\n")
+            begun = {"uid": job.uid, "node": node, "at": time.time()}
+            log.write(json.dumps(begun) + "\n")
         for event in success(seed=job.seed):
             if isinstance(event, Result):
                 async with self._device:
@@ -197,9 +208,9 @@ def application(environ):
 
 
 def watch(file, done):
-    """One line a half second: GPU nodes, replicas that run, and replicas that are wanted."""
+    """One line a second: GPU nodes, replicas that run, and replicas that are wanted."""
     with file.open("a", buffering=1) as out:
-        while not done.wait(0.5):
+        while not done.wait(1):
             gpus = sum(node["Resources"].get("GPU", 0) for node in ray.nodes() if node["Alive"])
             deployments = serve.status().applications["demo"].deployments
             states = deployments["generator"].replica_states

@@ -283,7 +283,7 @@ class ScalingLab:
         end = time.monotonic() + timeout_s
         while not condition(now := self.sample()):
             assert time.monotonic() < end, (now, self._why())
-            time.sleep(0.5)
+            time.sleep(1)
         return now
 
     def _why(self):
@@ -292,8 +292,8 @@ class ScalingLab:
         return "\n".join(f"{log.name}: {log.read_text()[-600:]}" for log in logs)
 
     def _sample(self):
-        """Two lines a second of what there is, for assertions and for the picture."""
-        while not self._stop.wait(0.5):
+        """A line a second of what there is, for assertions and for the picture."""
+        while not self._stop.wait(1):
             for notice in self.notices.receive(limit=10, wait_s=0):
                 self.notices.delete(notice)
                 self._done += 1
@@ -311,10 +311,26 @@ class ScalingLab:
             "done": self._done,
         }
 
-    def autoscaler_events(self):
-        """What Ray's autoscaler did with nodes: ("Adding" | "Removing", how many), in order."""
+    def nodes_ordered(self, *, before):
+        """How many nodes Ray's autoscaler had ordered before that moment."""
+        return sum(
+            n for what, n, at in self._autoscaler_events() if what == "Adding" and at < before
+        )
+
+    def nodes_removed(self):
+        """How many nodes it has taken away because they were idle, or for another reason."""
+        events = self._autoscaler_events()
+        return sum(number for what, number, _ in events if what == "Removing")
+
+    def _autoscaler_events(self):
         files = (self.home / "ray" / "session_latest" / "logs" / "events").glob("*AUTOSCALER*")
-        lines = [line for file in files for line in file.read_text().splitlines()]
-        messages = [json.loads(line)["message"] for line in lines]
-        found = (re.match(r"(Adding|Removing) (\d+) node", message) for message in messages)
-        return [(match[1], int(match[2])) for match in found if match]
+        for line in [line for file in files for line in file.read_text().splitlines()]:
+            event = json.loads(line)
+            if found := re.match(r"(Adding|Removing) (\d+) node", event["message"]):
+                yield found[1], int(found[2]), float(event["timestamp"])
+
+    def replicas_added(self):
+        """By how many replicas of the generator Serve's controller went up, each time."""
+        logs = (self.home / "ray" / "session_latest" / "logs" / "serve").glob("controller_*.log")
+        line = r"Adding (\d+) replicas? to Deployment\(name='generator'"
+        return [int(n) for log in logs for n in re.findall(line, log.read_text())]
