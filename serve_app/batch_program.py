@@ -72,7 +72,7 @@ def main() -> int:
     except (ServeAppError, JobsError, RecordsError, OSError) as error:
         sys.stderr.write(f"batch: {error}\n")
         return 2
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         return 130
     return 1 if tally.failed else 0
 

@@ -142,6 +142,7 @@ class ScalingLab:
 
     def _start_aws(self):
         (self.home / "runtimes.yaml").write_text(CATALOGUE)
+        (self.home / "cluster.jsonl").touch()
         settings = emulator.settings(self.ports.aws, self.home)
         aws = self._spawn("aws", "ministack", SERVICES="dynamodb,s3,sns,sqs", **settings)
         aws.wait_until(lambda: emulator.answers(self._aws_url), timeout_s=READY_S)
