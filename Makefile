@@ -2,6 +2,7 @@
 # make up     the whole system stays until Ctrl-C
 # make test   lint, types and all tests; FAST=1 for unit and contract tests only
 # make test-deploy  the data plane on a second emulator, some minutes
+# make e2e-cluster CONTEXT=...  a burst from zero on a cluster whose namespace says it is for tests
 # make burst  100 jobs at once, every one accounted for by its notice
 # make manifests  everything for the cluster rendered and checked, without one; needs kubectl
 # make crds   the definitions that it checks against, if they are not here
@@ -26,7 +27,7 @@ TESTS := $(if $(FAST),tests/unit tests/contract,tests)
 PACKAGES := jobs records client api bridge serve_app gradio_ui loadtest darkroom
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up burst lambda openapi cost manifests crds images lock-gpu checkov test test-deploy lint fix clean
+.PHONY: help install demo up burst lambda openapi cost manifests crds images lock-gpu checkov test test-deploy e2e-cluster lint fix clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -38,7 +39,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "installing into $(VENV), some minutes and 3 GB the first time ..." >&2
 	@test -x $(VENV)/bin/python || $(INTERPRETER) -m venv $(VENV)
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		-e '.[bridge,serve,ui,load,local,train,test,lint]'
+		-e '.[bridge,serve,ui,load,cluster,local,train,test,lint]'
 	@rm -f $(VENV)/.installed-* && touch $@
 
 demo: install
@@ -96,6 +97,10 @@ test: lint $(if $(FAST),,$(CHECKOV))
 
 test-deploy: install
 	$(VENV)/bin/pytest -m long tests/deploy
+
+e2e-cluster: install
+	@test -n "$(CONTEXT)" || { echo "say CONTEXT=..., a context of your kubeconfig" >&2; exit 2; }
+	CONTEXT=$(CONTEXT) $(VENV)/bin/pytest -m "long or not long" tests/cluster
 
 fix: install
 	$(VENV)/bin/ruff check --fix .

@@ -4,7 +4,9 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 
 import structlog
 
@@ -15,10 +17,12 @@ from bridge.egress import Egress
 from bridge.endings import Endings
 from bridge.heartbeat import Heartbeat
 from bridge.process import Processor
+from bridge.rayservice import RayService
 from bridge.serve_client import ServeClient
 from bridge.settings import BridgeSettings
 from bridge.sources import Sources
 from bridge.taker import Taker
+from bridge.wake import keep_awake
 from jobs.environment import BadSetting
 from jobs.errors import InvalidCatalogue
 from jobs.logs import configure_logs
@@ -47,9 +51,10 @@ async def consume(settings: BridgeSettings, on: Adapters) -> None:
     )
     heartbeat.start()
     try:
-        async with ServeClient(
-            settings.serve_url, start_timeout_s=settings.start_timeout_s
-        ) as serve:
+        async with (
+            _awake(settings, stop),
+            ServeClient(settings.serve_url, start_timeout_s=settings.start_timeout_s) as serve,
+        ):
             consumer = Consumer(
                 on.queue,
                 _processor(settings, on, serve),
@@ -64,6 +69,22 @@ async def consume(settings: BridgeSettings, on: Adapters) -> None:
     finally:
         # Last of all: until here every message in hand needed its beats.
         heartbeat.stop()
+
+
+@asynccontextmanager
+async def _awake(settings: BridgeSettings, stop: asyncio.Event) -> AsyncIterator[None]:
+    """Keep the RayService awake meanwhile, if it is one that may sleep."""
+    if settings.wake is None:
+        yield
+        return
+    service = RayService.in_cluster(settings.wake)
+    keeping = asyncio.create_task(keep_awake(service, stop))
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.wait({keeping})
+        await service.aclose()
 
 
 def _processor(settings: BridgeSettings, on: Adapters, serve: ServeClient) -> Processor:

@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bridge.document import document, outcome_in
 from bridge.generation import Generated
 from jobs.job import Job
 from jobs.keys import attempt_suffix, document_key
@@ -16,6 +15,7 @@ from jobs.outcome import Failure, Outcome
 from jobs.status import ErrorCode, Status
 from records.announce import announce
 from records.clock import now_ms
+from records.document import document, outcome_in
 from records.errors import ObjectMissing
 from records.finish import finish
 from records.lease import Lease

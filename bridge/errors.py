@@ -7,7 +7,8 @@ BridgeError
 ├── JobRefused        the job itself is at fault: another attempt would end the same
 ├── BadPicture        what should be a picture is none that we take
 ├── EgressRefused     a client's URL may not be called, or its server refuses
-└── EgressFailed      the server of a client's URL does not answer now
+├── EgressFailed      the server of a client's URL does not answer now
+└── ClusterUnavailable  Kubernetes does not answer, or refuses
 """
 
 from jobs.status import ErrorCode
@@ -51,3 +52,7 @@ class EgressRefused(BridgeError):
 
 class EgressFailed(BridgeError):
     """The server of a client's URL does not answer now; try again a little later."""
+
+
+class ClusterUnavailable(BridgeError):
+    """Kubernetes does not answer, or refuses; the message says what was asked of it."""

@@ -1,6 +1,7 @@
 """What a bridge is told by its environment."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
@@ -49,6 +50,8 @@ class BridgeSettings:
     #: What SIGTERM leaves for jobs in hand.
     grace_s: float
     max_in_hand: int
+    #: `<namespace>/<name>` of a RayService that may be asleep; None where none ever is.
+    wake: str | None = None
 
     @property
     def hold_s(self) -> float:
@@ -95,6 +98,7 @@ class BridgeSettings:
             grace_s=number(environ, "DARKROOM_GRACE_S", 60),
             # Far above what one runtime's replicas admit; memory for the images is the limit.
             max_in_hand=int(number(environ, "DARKROOM_MAX_IN_HAND", 64, least=1)),
+            wake=_place(environ),
         )
         if settings.hold_s + visibility_s > SQS_MOST_S:
             raise BadSetting(
@@ -102,3 +106,10 @@ class BridgeSettings:
                 f"hand for {settings.hold_s:g} s; SQS hides none for more than {SQS_MOST_S}"
             )
         return settings
+
+
+def _place(environ: Mapping[str, str]) -> str | None:
+    place = environ.get("DARKROOM_WAKE_RAYSERVICE", "").strip()
+    if place and not re.fullmatch(r"[^/]+/[^/]+", place):
+        raise BadSetting(f"DARKROOM_WAKE_RAYSERVICE must be <namespace>/<name>, not {place!r}")
+    return place or None

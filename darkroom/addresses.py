@@ -26,5 +26,6 @@ def operation(stack: Stack) -> dict[str, object]:
     environ = stack.environ()
     return {
         "operator": {name: environ[name] for name in environ if name.startswith(names)},
+        "queues": {name: queues.jobs for name, queues in stack.cloud.queues.items()},
         "parked": {name: queues.parked for name, queues in stack.cloud.queues.items()},
     }

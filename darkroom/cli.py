@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from client.errors import ClientError
+from darkroom.batch_commands import batch_app
 from darkroom.cluster.render_command import render
 from darkroom.cost_command import cost
 from darkroom.demo import Demo, run_demo
@@ -27,6 +28,7 @@ from darkroom.picture import picture
 from darkroom.screen import follow, pairs_table, people, timeline_table, waiting
 from darkroom.stack import Stack, StackOptions
 from darkroom.state import read_state
+from darkroom.status_command import status
 from darkroom.up import Fixed, run_command, run_up
 from jobs.environment import BadSetting, required
 from jobs.errors import JobsError
@@ -43,8 +45,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(jobs_app, name="jobs", help="Look at jobs, cancel and delete them.")
+app.add_typer(batch_app, name="batch")
 app.command()(cost)
 app.command()(render)
+app.command()(status)
 
 app.add_typer(dlq_app, name="dlq", help="Messages put aside: look, send again, throw away.")
 

@@ -6,6 +6,11 @@ DarkroomError
 ├── NoStack        no address of an API or of its queues is known
 ├── NothingParked  there is no parked message of that name
 ├── NotReplayable  the parked message cannot be made a job again
+├── ClusterError   the cluster cannot be reached or refuses
+│   ├── NotInCluster  there is no such object in it
+│   ├── Conflict      somebody else wrote in between, or owns the field
+│   └── TookTooLong   what was waited for has not come
+├── ServeSilent    Ray's dashboard does not answer as it should
 └── JobFailed      the job has ended otherwise than well
 """
 
@@ -32,6 +37,26 @@ class NothingParked(DarkroomError):
 
 class NotReplayable(DarkroomError):
     """The parked message cannot be made a job again; the message says why."""
+
+
+class ClusterError(DarkroomError):
+    """The cluster cannot be reached or refuses; the message says what was asked of it."""
+
+
+class NotInCluster(ClusterError):
+    """There is no such object in the cluster."""
+
+
+class Conflict(ClusterError):
+    """Somebody else wrote in between, or owns the field: read again, then decide again."""
+
+
+class TookTooLong(ClusterError):
+    """What was waited for has not come; the message says what there is instead."""
+
+
+class ServeSilent(DarkroomError):
+    """Ray's dashboard does not answer as it should; the message says how."""
 
 
 class JobFailed(DarkroomError):

@@ -1,6 +1,6 @@
 """The AWS side of an installation, for who looks after it: found by variables or by state."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -41,17 +41,9 @@ class Installation:
         if name not in parked:
             raise NoStack(f"the stack has no runtime {name!r}: {', '.join(sorted(parked))}")
 
-        def local(service: str) -> Any:
-            return connect(
-                service,
-                isolated=True,
-                endpoint_url=operator["AWS_ENDPOINT_URL"],
-                region_name=operator["AWS_REGION"],
-                aws_access_key_id=operator["AWS_ACCESS_KEY_ID"],
-                aws_secret_access_key=operator["AWS_SECRET_ACCESS_KEY"],
-            )
-
-        return cls.of(operator | {"DARKROOM_PARKED_QUEUE_URL": parked[name]}, local)
+        return cls.of(
+            operator | {"DARKROOM_PARKED_QUEUE_URL": parked[name]}, local_client(operator)
+        )
 
     @classmethod
     def of(cls, environ: Mapping[str, str], client: Any) -> Self:
@@ -63,3 +55,19 @@ class Installation:
             jobs=SnsTopic(client("sns"), required(environ, "DARKROOM_JOBS_TOPIC_ARN")),
             retention_s=number(environ, "DARKROOM_QUEUE_RETENTION_S", RETENTION_S, least=60),
         )
+
+
+def local_client(operator: Mapping[str, str]) -> Callable[[str], Any]:
+    """Makes boto3 clients of the local stack's AWS; `operator` is of its state file."""
+
+    def local(service: str) -> Any:
+        return connect(
+            service,
+            isolated=True,
+            endpoint_url=operator["AWS_ENDPOINT_URL"],
+            region_name=operator["AWS_REGION"],
+            aws_access_key_id=operator["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=operator["AWS_SECRET_ACCESS_KEY"],
+        )
+
+    return local

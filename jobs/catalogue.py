@@ -145,6 +145,10 @@ class Replicas(_Entry):
     memory_gib: int = Field(default=12, ge=1)
     num_cpus: float = Field(default=1, ge=0)
     num_gpus: float = Field(default=0, ge=0)
+    #: Seconds from the wish for a replica to its first step; on GPUs a node has to come.
+    boot_s: float = Field(default=120, gt=0)
+    #: Row-steps (a row of a forward, once) per second of one replica, until one has measured it.
+    row_steps_per_s: float = Field(default=50, gt=0)
 
 
 class Runtime(_Entry):

@@ -86,12 +86,14 @@ class SqsQueue:
                 AttributeNames=[
                     "ApproximateNumberOfMessages",
                     "ApproximateNumberOfMessagesNotVisible",
+                    "ApproximateNumberOfMessagesDelayed",
                 ],
             )
         found = answer["Attributes"]
         return (
             int(found["ApproximateNumberOfMessages"]),
-            int(found["ApproximateNumberOfMessagesNotVisible"]),
+            int(found["ApproximateNumberOfMessagesNotVisible"])
+            + int(found["ApproximateNumberOfMessagesDelayed"]),
         )
 
 

@@ -45,4 +45,4 @@ class Queue(Protocol):
         """Take the message out of the queue for good."""
 
     def depth(self) -> tuple[int, int]:
-        """About how many messages are (visible, in flight)."""
+        """About how many messages are (visible, in flight or delayed)."""

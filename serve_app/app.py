@@ -28,8 +28,12 @@ def of_environment(name: str, environ: Mapping[str, str]) -> serve.Application:
     except UnknownRuntime as error:
         raise CannotServe(f"args name the runtime {name!r}: {error}") from error
     promise.check(name, runtime, settings.models_root)
-    generator = serve.deployment(Generator, **scaling.generator_options(runtime.replicas, settings))
+    generator = serve.deployment(Generator, **scaling.generator_options(runtime, settings))
     ingress = serve.deployment(Ingress, **scaling.ingress_options(runtime.replicas))
     return ingress.bind(
-        name, catalogue, generator.bind(name, runtime, settings), settings.start_timeout_s
+        name,
+        catalogue,
+        generator.bind(name, runtime, settings),
+        start_timeout_s=settings.start_timeout_s,
+        policy_s=scaling.policy_s(settings),
     )

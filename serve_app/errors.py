@@ -3,6 +3,7 @@
 ServeAppError
 ├── InvalidSettings     the environment lacks a variable or has a wrong value
 ├── CannotServe         runtimes.yaml promises what this installation cannot serve
+├── BadPrompts          a batch's list of prompts cannot be used
 ├── Unavailable         nothing can run the job now; send it again later
 ├── Stopped             the job's client went away in the middle of it
 └── JobFault            this job fails; the replica lives on
@@ -26,6 +27,10 @@ class InvalidSettings(ServeAppError):
 
 class CannotServe(ServeAppError):
     """Correct runtimes.yaml, or install what the message names."""
+
+
+class BadPrompts(ServeAppError):
+    """A batch's list of prompts cannot be used; the message names the line."""
 
 
 class Unavailable(ServeAppError):

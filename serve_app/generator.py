@@ -20,7 +20,10 @@ from serve_app.settings import ServeSettings
 class Generator:
     """A replica: the models of one runtime, on one device."""
 
-    def __init__(self, name: str, runtime: Runtime, settings: ServeSettings) -> None:
+    def __init__(
+        self, name: str, runtime: Runtime, settings: ServeSettings, *, replica: str | None = None
+    ) -> None:
+        """In Serve, which knows the replica's name; elsewhere `replica` says it."""
         # Once more, on this node's disk, before the imports that take seconds.
         promise.check(name, runtime, settings.models_root)
         # Imported here: whoever only deploys this class has neither torch nor the time for it.
@@ -43,7 +46,7 @@ class Generator:
         for loaded in self._models.values():
             for module in loaded.to_compile:
                 self._engine.compile(module)
-        self._replica: str = serve.get_replica_context().replica_id.unique_id
+        self._replica: str = replica or serve.get_replica_context().replica_id.unique_id
 
     async def generate(
         self, body: str, *, alone: bool = False

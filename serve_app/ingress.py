@@ -20,6 +20,7 @@ from jobs.logs import configure_logs, job_log
 from jobs.stream import ALONE_HEADER, Capacity
 from serve_app.capacity import Controller
 from serve_app.errors import Unavailable
+from serve_app.first_replica import first_replica
 from serve_app.problem import invalid, problem
 
 #: A slot comes free within a step or a picture; a replica within minutes.
@@ -34,13 +35,20 @@ class Ingress:
     """Takes a job, streams what becomes of it; closing the stream cancels the job."""
 
     def __init__(
-        self, name: str, catalogue: Catalogue, generator: Any, start_timeout_s: float
+        self,
+        name: str,
+        catalogue: Catalogue,
+        generator: Any,
+        *,
+        start_timeout_s: float,
+        policy_s: float,
     ) -> None:
         configure_logs(os.environ, process="serve")
         self._name = name
         self._catalogue = catalogue
         self._generate = generator.generate.options(stream=True)
         self._start_timeout_s = start_timeout_s
+        self._policy_s = policy_s
         self._controller = Controller(serve.get_replica_context().app_name, "generator")
         self._in_flight = 0
 
@@ -78,8 +86,12 @@ class Ingress:
             return _later(str(error))
         self._in_flight += 1
         alone = request.headers.get(ALONE_HEADER) == "1"
-        events = self._generate.remote(job.encode().decode(), alone=alone)
+        events = None
         try:
+            await first_replica(
+                self._controller, policy_s=self._policy_s, start_timeout_s=self._start_timeout_s
+            )
+            events = self._generate.remote(job.encode().decode(), alone=alone)
             # Before the headers: what is known by then has a status of its own.
             first = await self._first(events)
         # Also a client that has gone: its place and its call must be given up all the same.

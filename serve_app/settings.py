@@ -29,6 +29,11 @@ class ServeSettings:
     idle_s: float = 300
     #: So long a job waits for a first replica; a GPU node takes minutes to come.
     start_timeout_s: float = 900
+    #: The runtime's queue, whose depth says how many replicas there are to be. Without it Serve
+    #: decides by the jobs that have reached it.
+    queue_url: str | None = None
+    #: How often the queue is looked at.
+    depth_poll_s: float = 3
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -41,6 +46,8 @@ class ServeSettings:
             policy=_value(environ, "DARKROOM_POLICY", _policy, "shortest"),
             idle_s=_value(environ, "DARKROOM_IDLE_S", _seconds, "300"),
             start_timeout_s=_value(environ, "DARKROOM_START_TIMEOUT_S", _seconds, "900"),
+            queue_url=environ.get("DARKROOM_QUEUE_URL") or None,
+            depth_poll_s=_value(environ, "DARKROOM_DEPTH_POLL_S", _seconds, "3"),
         )
 
 

@@ -87,7 +87,7 @@ class RuntimeValues:
     def of_queues(self) -> Iterator[dict[str, Any]]:
         """For the bridge of each queue: the jobs that somebody waits for, and the others."""
         bridges = self.runtime.bridges
-        for queue in (self.name, f"{self.name}-batch"):
+        for queue in self._queues():
             config = self.installation.config(f"bridge-{queue}")
             own = {
                 "DARKROOM_SERVE_URL": f"http://{self.name}-serve-svc.darkroom.svc:8000",
@@ -124,8 +124,8 @@ class RuntimeValues:
         """For the job that looks whether the runtime may sleep."""
         own = {
             "DARKROOM_RAYSERVICE": f"darkroom/{self.name}",
-            "DARKROOM_BRIDGE": f"bridge-{self.name}",
-            "DARKROOM_QUEUE_URL": self._queue_url(),
+            "DARKROOM_BRIDGES": " ".join(f"bridge-{queue}" for queue in self._queues()),
+            "DARKROOM_QUEUE_URLS": " ".join(map(self._queue_url, self._queues())),
             "DARKROOM_SLEEP_AFTER_S": SLEEP_AFTER_S,
             "DARKROOM_SLEEP_OVER_S": SLEEP_OVER_S,
         }
@@ -135,9 +135,12 @@ class RuntimeValues:
             "sleep_env": variables(self._process_environment() | own),
         }
 
-    def _queue_url(self) -> str:
-        """Of the jobs that somebody waits for: how many there are decides on replicas."""
-        url: str = self.installation.config(f"bridge-{self.name}")["DARKROOM_QUEUE_URL"]
+    def _queues(self) -> tuple[str, str]:
+        """Of the jobs that somebody waits for, and of the others."""
+        return self.name, f"{self.name}-batch"
+
+    def _queue_url(self, queue: str) -> str:
+        url: str = self.installation.config(f"bridge-{queue}")["DARKROOM_QUEUE_URL"]
         return url
 
     def serve_config(self) -> str:
@@ -178,7 +181,8 @@ class RuntimeValues:
             "DARKROOM_DTYPE": "float16" if on_gpu else "float32",
             "DARKROOM_IDLE_S": IDLE_S,
             "DARKROOM_MODELS_ROOT": CODE,
-            "DARKROOM_QUEUE_URL": self._queue_url(),
+            # How many wait there decides on replicas; batch jobs use what is there.
+            "DARKROOM_QUEUE_URL": self._queue_url(self.name),
             "DARKROOM_START_TIMEOUT_S": START_TIMEOUT_S,
         }
 

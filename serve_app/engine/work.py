@@ -6,7 +6,12 @@ from jobs.job import Job
 
 def work(job: Job) -> int:
     """Row-steps of the job: rows of one forward times denoising steps."""
-    return rows_of(job.input) * steps_of(job.input)
+    return work_of(job.input)
+
+
+def work_of(wanted: GenerationInput) -> int:
+    """Row-steps of a job with this input."""
+    return rows_of(wanted) * steps_of(wanted)
 
 
 def steps_of(wanted: GenerationInput) -> int:

@@ -17,7 +17,7 @@ ALLOWED = {
     "darkroom": {"jobs", "records", "client"},
     "gradio_ui": {"jobs", "client"},
     "loadtest": {"jobs", "client"},
-    "serve_app": {"jobs"},
+    "serve_app": {"jobs", "records"},
 }
 #: The contract knows no I/O: what of the world it may import.
 JOBS_LIBRARIES = {"pydantic", "structlog", "uuid6", "yaml"}
@@ -54,6 +54,17 @@ def test_a_package_imports_only_those_below_it(package):
         if name in ALLOWED.keys() - ALLOWED[package] - {package}
     ]
     assert wrong == []
+
+
+def test_of_serve_only_policy_and_batch_know_records():
+    """Whatever paints for bridges knows no AWS."""
+    reaching = {
+        file.name
+        for file, tree in modules("serve_app")
+        if any(name == "records" for name, _ in imported(tree))
+    }
+    batch = {"batch.py", "batch_program.py", "place.py"}
+    assert reaching == {"depth.py", "depth_policy.py"} | batch
 
 
 @pytest.mark.parametrize("package", ALLOWED)

@@ -24,8 +24,6 @@ ROOT = Path(__file__).resolve().parents[2]
 CATALOGUE = ROOT / "runtimes.yaml"
 #: Read by every program beside its settings: jobs/logs.py.
 BY_ALL = {"DARKROOM_LOG"}
-#: The policy's that asks a queue how many replicas there are to be; it comes beside this.
-OF_THE_POLICY = {"DARKROOM_QUEUE_URL"}
 #: Component -> the modules that read its variables, where no settings class does.
 READ_BY = {
     "sweeper": ["bridge/sweeper.py"],
@@ -70,8 +68,7 @@ def test_a_bridge_reads_all_that_its_pod_is_told(whole, tmp_path):
     for pod in pods(whole, "bridge"):
         environ = Recorded(environment(pod.spec), {"DARKROOM_RUNTIMES": str(file)})
         BridgeSettings.from_env(environ)
-        # Its module comes with deep sleep; the component alone sets it.
-        assert ours(pod) - {"DARKROOM_WAKE_RAYSERVICE"} <= environ.asked | BY_ALL
+        assert ours(pod) <= environ.asked | BY_ALL
 
 
 def test_a_bridge_is_told_all_that_terraform_says_of_its_queue(whole):
@@ -97,7 +94,7 @@ def test_serve_reads_all_that_its_pods_are_told(component, whole):
         settings = ServeSettings.from_env(environ)
         mounts = {each["mountPath"] for each in pod.containers[0]["volumeMounts"]}
         assert str(settings.runtimes.parent) in mounts
-        assert ours(pod) <= environ.asked | BY_ALL | OF_THE_POLICY
+        assert ours(pod) <= environ.asked | BY_ALL
 
 
 def test_head_and_workers_are_told_the_same(whole):

@@ -44,10 +44,16 @@ def build(args: dict[str, str]) -> Any:
 
     settings = ServeSettings.from_env(os.environ)
     catalogue = read_catalogue(settings)
-    replicas = catalogue.runtime(args["runtime"]).replicas
-    generator = serve.deployment(StubGenerator, **scaling.generator_options(replicas, settings))
-    ingress = serve.deployment(Ingress, **scaling.ingress_options(replicas))
-    return ingress.bind(args["runtime"], catalogue, generator.bind(), settings.start_timeout_s)
+    runtime = catalogue.runtime(args["runtime"])
+    generator = serve.deployment(StubGenerator, **scaling.generator_options(runtime, settings))
+    ingress = serve.deployment(Ingress, **scaling.ingress_options(runtime.replicas))
+    return ingress.bind(
+        args["runtime"],
+        catalogue,
+        generator.bind(),
+        start_timeout_s=settings.start_timeout_s,
+        policy_s=scaling.policy_s(settings),
+    )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,20 @@
-"""What the engine's tests share."""
+"""What integration tests share."""
 
 from collections.abc import Iterator
 
 import pytest
 import torch
+from kubernetes import client
 
 from serve_app.engine.engine import Engine, EngineSettings
+from tests.integration.crd_server import running_api_server
+
+
+@pytest.fixture(scope="session")
+def api() -> Iterator[client.ApiClient]:
+    """A real API server for custom resources, one for all: it takes half a minute to start."""
+    with running_api_server() as connected:
+        yield connected
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from jobs.catalogue import Replicas
+from jobs.catalogue import Catalogue, Replicas
 from serve_app import promise, scaling
 from serve_app.app import of_environment
 from serve_app.errors import CannotServe
@@ -135,11 +135,17 @@ def test_building_imports_neither_torch_nor_diffusers():
     assert done.stdout.strip() == "[]"
 
 
+def runtime(replicas):
+    """The runtime of the repository, scaled otherwise."""
+    catalogue = Catalogue.from_yaml((ROOT / "runtimes.yaml").read_text())
+    return catalogue.runtime("demo").model_copy(update={"replicas": replicas})
+
+
 @pytest.mark.parametrize("replicas", [Replicas(), Replicas(max=8, admit_window=16)])
 def test_the_ingress_holds_more_than_all_replicas_together(replicas):
     """Or it would cap the whole app, as Serve's default of 5 does."""
     ingress = scaling.ingress_options(replicas)
-    generator = scaling.generator_options(replicas, ServeSettings())
+    generator = scaling.generator_options(runtime(replicas), ServeSettings())
     admitted = replicas.max * generator["max_ongoing_requests"]
     assert ingress["max_ongoing_requests"] > admitted + generator["max_queued_requests"]
 
@@ -152,7 +158,7 @@ def test_the_ingress_takes_no_cpu_and_sits_on_the_head():
 
 def test_the_generator_starts_at_zero_and_goes_back_there():
     """Idle costs nothing; the look-back is longer than the interval it averages."""
-    options = scaling.generator_options(Replicas(max=3), ServeSettings(idle_s=7))
+    options = scaling.generator_options(runtime(Replicas(max=3)), ServeSettings(idle_s=7))
     scaled = options["autoscaling_config"]
     assert (scaled["min_replicas"], scaled["initial_replicas"], scaled["max_replicas"]) == (0, 0, 3)
     assert scaled["upscaling_factor"] == 3

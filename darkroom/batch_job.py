@@ -1,0 +1,67 @@
+"""A batch as a RayJob: the runtime's own cluster once more, on spot GPUs, gone when it is done."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from darkroom.observed import Observed
+
+_CAPACITY = {"karpenter.sh/capacity-type": "spot"}
+#: Seconds between the end of the job and the end of its cluster, if nobody deletes it before.
+_TTL_S = 60
+#: The driver may be lost with the head; begun again it does what is left.
+_BACKOFF = 3
+#: Of the generation of pods with a GPU; tells a worker group that paints.
+_GPU = "nvidia.com/gpu"
+
+
+def batch_job(
+    service: Observed, *, name: str, runtime: str, prompts: str, outputs: str
+) -> dict[str, Any]:
+    """The RayJob that works on `prompts`, with images, roles and settings of the RayService.
+
+    Nothing of it differs from the service's cluster but what a batch needs: no head that serves,
+    GPU groups from zero, on spot only.
+    """
+    cluster = copy.deepcopy(dict(service.document["spec"]["rayClusterConfig"]))
+    cluster["enableInTreeAutoscaling"] = True
+    for group in cluster.get("workerGroupSpecs", []):
+        group["minReplicas"] = 0
+        group.pop("replicas", None)
+        pod = group["template"]["spec"]
+        if _has_gpu(pod):
+            pod["nodeSelector"] = {**pod.get("nodeSelector", {}), **_CAPACITY}
+    metadata = service.document["metadata"]
+    labels = {
+        "app.kubernetes.io/name": "darkroom",
+        "app.kubernetes.io/component": "batch",
+        "app.kubernetes.io/part-of": "darkroom",
+        "darkroom/runtime": runtime,
+    }
+    for template in _templates(cluster):
+        found = template.setdefault("metadata", {}).setdefault("labels", {})
+        found |= labels
+    return {
+        "apiVersion": "ray.io/v1",
+        "kind": "RayJob",
+        "metadata": {"name": name, "namespace": metadata.get("namespace"), "labels": labels},
+        "spec": {
+            "entrypoint": f"python -m serve_app.batch_program {prompts} {outputs} {runtime} --ray",
+            # The operator submits it: no pod more, and none that has to reach the dashboard.
+            "submissionMode": "HTTPMode",
+            "shutdownAfterJobFinishes": True,
+            "ttlSecondsAfterFinished": _TTL_S,
+            "backoffLimit": _BACKOFF,
+            "rayClusterSpec": cluster,
+        },
+    }
+
+
+def _templates(cluster: Mapping[str, Any]) -> list[dict[str, Any]]:
+    groups = [cluster["headGroupSpec"], *cluster.get("workerGroupSpecs", [])]
+    return [group["template"] for group in groups]
+
+
+def _has_gpu(pod: Mapping[str, Any]) -> bool:
+    limits = [each.get("resources", {}).get("limits", {}) for each in pod["containers"]]
+    return any(_GPU in each for each in limits)

@@ -1,0 +1,50 @@
+"""From nothing to all nodes in one step and back: Ray's own autoscaler, with KEDA's rules beside.
+
+Real here: Serve, the policy, autoscaler v2 and its nodes' processes, SQS (emulated), bridges. Told
+here: KEDA (keda.py), and a generator that paints nothing. Each time is a twentieth of the shipped
+one; none is asserted.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from jobs.status import Status
+from tests.integration.scaling_lab import NODES, Scales, ScalingLab
+
+FACTOR = 20
+JOBS = 50
+NOTHING = {"depth": 0, "bridges": 0, "replicas": 0, "wanted": 0, "nodes": 0}
+
+
+def rest(sample):
+    """What of a sample has to be nothing while nothing is to do."""
+    return {name: sample[name] for name in NOTHING}
+
+
+@pytest.mark.timeout(1800)
+def test_a_burst_brings_all_nodes_in_one_step_and_everything_goes_again():
+    """50 jobs at zero: one order of N nodes, every job succeeds, and nothing is left."""
+    # `SCALED_BY=serve` shows that Serve's own policy fails here.
+    policy = os.environ.get("SCALED_BY", "ours")
+    with ScalingLab.running(Scales().scaled(FACTOR), policy=policy) as lab:
+        at_rest = lab.until(lambda now: "at" in now and now["nodes"] == 0)
+        assert rest(at_rest) == NOTHING
+        assert lab.replicas_added() == []
+
+        lab.submit(JOBS)
+        lab.until(lambda now: now["done"] == JOBS)
+        assert {record.status for record in lab.records()} == {Status.SUCCEEDED}
+        # Serve wants all at once, so no node waits for the first one to be at work.
+        assert lab.replicas_added()[0] == NODES
+        assert lab.nodes_ordered(before=lab.generated()[0]["at"]) >= NODES
+        assert max(sample["replicas"] for sample in lab.samples) == NODES
+
+        lab.until(lambda now: rest(now) == NOTHING)
+        if asked := os.environ.get("SCALED_SAMPLES"):
+            # For `python -m bench.autoscaling --from`, which draws it.
+            Path(asked).write_text(json.dumps(lab.samples))
+        # More, if a busy machine let a node fail to start.
+        assert lab.nodes_removed() >= NODES

@@ -1,0 +1,38 @@
+"""A spot instance is taken away in the middle of a job.
+
+Two real `ray start --block` workers on this machine, as KubeRay's pods run them, with Serve, a
+bridge and the queue (emulated). SIGTERM is what the pod gets; no preStop hook stops Ray before.
+"""
+
+import os
+import signal
+
+import pytest
+
+from jobs.status import Status
+from tests.integration.scaling_lab import Scales, ScalingLab
+
+WORKERS = [f"{number:056x}" for number in (0xA1, 0xA2)]
+#: Seconds. Long enough for the node to be told in the middle of it.
+JOB_S = 20
+
+
+@pytest.mark.timeout(1800)
+def test_a_job_on_a_spot_node_that_is_told_to_go_succeeds_and_is_painted_once():
+    """The node drains: the job ends there, and nobody begins it anew."""
+    with ScalingLab.running(Scales().scaled(20), autoscaled=False, job_s=JOB_S) as lab:
+        for name in WORKERS:
+            lab.start_worker(name)
+        lab.until(lambda now: now["nodes"] == len(WORKERS))
+        lab.submit(1)
+        lab.until(lambda now: lab.generated())
+
+        (begun,) = lab.generated()
+        worker = lab.workers[begun["node"]]
+        os.kill(worker.pid, signal.SIGTERM)
+
+        lab.until(lambda now: now["done"] == 1)
+        (record,) = lab.records()
+        assert (record.status, record.attempt) == (Status.SUCCEEDED, 1)
+        assert lab.generated() == [begun]
+        lab.until(lambda now: not worker.running)
