@@ -205,7 +205,7 @@ class ScalingLab:
             "max-worker-port": 0,
             "dashboard-agent-listen-port": 0,
         }
-        command = ["ray.scripts.scripts", "start", "--block"]
+        command = ["tests.integration.ray_worker", "start", "--block"]
         self.workers[name] = self._spawn(
             f"worker-{name[-1]}",
             *command,
