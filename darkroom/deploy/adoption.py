@@ -31,7 +31,8 @@ IMPORT_IDS: Mapping[str, str] = {
     "aws_lambda_permission": "{function_name}/{statement_id}",
     "aws_s3_bucket": "{bucket}",
 }
-_SECRET = "aws_secretsmanager_secret"
+#: Its id in an import ends in six characters that only AWS knows.
+_WITH_ARN = "aws_secretsmanager_secret"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ def _named(
 ) -> Iterator[tuple[str, str]]:
     for address in addresses:
         kind, given = values.get(address, ("", {}))
-        if kind == _SECRET:
+        if kind == _WITH_ARN:
             with translated(f"Secrets Manager, {given['name']}"):
                 yield address, secrets.describe_secret(SecretId=given["name"])["ARN"]
             continue

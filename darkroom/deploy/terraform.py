@@ -55,11 +55,8 @@ class Terraform:
 
     def plan(self, *more: str) -> bool:
         """Write down what is to be done; whether there is anything."""
-        answer = self._run(
-            "plan", "-detailed-exitcode", f"-out={self._plan}", _PARALLEL, *self._variables(), *more,
-            limit_s=_APPLY_S, expected=(0, 2),
-        )  # fmt: skip
-        return answer.status == 2
+        wanted = ["-detailed-exitcode", f"-out={self._plan}", _PARALLEL, *self._variables(), *more]
+        return self._run("plan", *wanted, limit_s=_APPLY_S, expected=(0, 2)).status == 2
 
     def apply(self) -> None:
         """Do what was planned, and nothing else."""
