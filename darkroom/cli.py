@@ -17,6 +17,8 @@ from client.errors import ClientError
 from darkroom.cluster.render_command import render
 from darkroom.cost_command import cost
 from darkroom.demo import Demo, run_demo
+from darkroom.deploy.commands import deploy, destroy, open_
+from darkroom.deploy.snapshot_command import snapshot_app
 from darkroom.dlq_commands import dlq_app
 from darkroom.doctor import examine
 from darkroom.download import download
@@ -45,7 +47,11 @@ app = typer.Typer(
 app.add_typer(jobs_app, name="jobs", help="Look at jobs, cancel and delete them.")
 app.command()(cost)
 app.command()(render)
+app.command()(deploy)
+app.command()(destroy)
+app.command(name="open")(open_)
 
+app.add_typer(snapshot_app, name="snapshot", help="Snapshots from which GPU nodes start.")
 app.add_typer(dlq_app, name="dlq", help="Messages put aside: look, send again, throw away.")
 
 DEFAULT_PROMPT = "a large yellow star on a blue background"

@@ -60,7 +60,8 @@ class Cluster:
     kubeconfig: Path
 
     @property
-    def _environ(self) -> dict[str, str]:
+    def environ(self) -> dict[str, str]:
+        """Variables of whoever speaks to it: the kubeconfig, and our own code for its token."""
         return {
             "KUBECONFIG": str(self.kubeconfig.resolve()),
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
@@ -76,13 +77,13 @@ class Cluster:
         """What a command prints."""
         answer = self.programs.run(
             KUBECTL, arguments, given=given, limit_s=limit_s, expected=expected,
-            environ=self._environ,
+            environ=self.environ,
         )  # fmt: skip
         return answer.output
 
     def helm(self, *arguments: str, limit_s: float = 900) -> str:
         """What a command prints."""
-        return self.programs.run(HELM, arguments, limit_s=limit_s, environ=self._environ).output
+        return self.programs.run(HELM, arguments, limit_s=limit_s, environ=self.environ).output
 
     def apply_text(self, objects: Sequence[dict[str, Any]]) -> None:
         """Server-side apply of objects that no file has."""

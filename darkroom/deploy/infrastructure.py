@@ -10,6 +10,12 @@ from darkroom.deploy.errors import ProgramFailed
 from darkroom.deploy.step import Standing
 from darkroom.deploy.terraform import Terraform, unknown_to_state
 
+#: What clients have put there: it outlives the installation unless somebody says otherwise.
+DATA = ("aws_s3_bucket", "aws_dynamodb_table")
+#: What cannot be deleted as it is, full or protected; images and secrets are no data.
+PROTECTED = ("aws_ecr_repository.", "aws_secretsmanager_secret.")
+_DISPOSABLE = "-var=disposable=true"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Infrastructure:
@@ -24,6 +30,7 @@ class Infrastructure:
     unlock: str | None = None
     #: Whether what is there and unknown to the state may be taken over.
     adopt: bool = False
+    delete_data: bool = False
 
     name = "AWS resources (Terraform)"
     takes = "15 to 25 minutes the first time"
@@ -63,7 +70,18 @@ class Infrastructure:
         self.terraform.init()
         if self.unlock:
             self.terraform.unlock(self.unlock)
-        self.terraform.destroy()
+        there = self.terraform.addresses()
+        data = [each for each in there if each.startswith(DATA)]
+        loose = [each for each in there if each.startswith(PROTECTED)]
+        loose += [each for each in data if "." in each and each.partition(".")[0] in DATA]
+        if not self.delete_data:
+            loose = [each for each in loose if each not in data]
+        # Only what is there: to aim at what is not would make it.
+        if loose and self.terraform.plan(_DISPOSABLE, *(f"-target={each}" for each in loose)):
+            self.terraform.apply()
+        if data and not self.delete_data:
+            self.terraform.forget(data)
+        self.terraform.destroy(_DISPOSABLE)
 
     def _take_over(self, found: list[str]) -> None:
         blocks = self.terraform.module / "adopted.tf.json"

@@ -33,9 +33,7 @@ class InstanceShell:
         while True:
             with translated("SSM DescribeInstanceInformation"):
                 found = self.ssm.describe_instance_information(Filters=wanted)
-            if any(
-                each["PingStatus"] == "Online" for each in found["InstanceInformationList"]
-            ):
+            if any(each["PingStatus"] == "Online" for each in found["InstanceInformationList"]):
                 return
             if self.now() > deadline:
                 raise SnapshotFailed(
@@ -55,6 +53,7 @@ class InstanceShell:
                     "executionTimeout": [str(int(timeout_s))],
                 },
             )
+        program = command.partition(" ")[0]
         deadline = self.now() + timeout_s + _LOOK_S
         name = {"CommandId": sent["Command"]["CommandId"], "InstanceId": self.instance}
         while True:
@@ -62,10 +61,16 @@ class InstanceShell:
             if answer["Status"] == "Success":
                 return str(answer["StandardOutputContent"])
             if answer["Status"] not in _RUNNING:
-                said = str(answer.get("StandardErrorContent") or answer.get("StandardOutputContent"))
-                raise SnapshotFailed(f"{command.split()[0]}: {answer['Status']}: {said[-1500:]}")
+                said = str(
+                    answer.get("StandardErrorContent") or answer.get("StandardOutputContent")
+                )
+                raise SnapshotFailed(
+                    f"{program}: {answer['Status']}: {said[-1500:]}"
+                )
             if self.now() > deadline:
-                raise SnapshotFailed(f"{command.split()[0]} took longer than {timeout_s:g} s")
+                raise SnapshotFailed(
+                    f"{program} took longer than {timeout_s:g} s"
+                )
             self.sleep(_LOOK_S)
 
     def _answer(self, name: dict[str, str]) -> dict[str, Any]:

@@ -154,4 +154,6 @@ def _tagged(tagging: Any, installation: str) -> Sequence[str]:
     wanted = [{"Key": _TAG, "Values": [installation]}]
     with translated("GetResources"):
         pages = tagging.get_paginator("get_resources").paginate(TagFilters=wanted)
-        return [f"tag: {each['ResourceARN']}" for p in pages for each in p["ResourceTagMappingList"]]
+        return [
+            f"tag: {each['ResourceARN']}" for p in pages for each in p["ResourceTagMappingList"]
+        ]

@@ -53,7 +53,12 @@ def judged_programs(found: Iterable[Found], *, images_given: bool) -> Iterator[F
 
 
 def demand(
-    catalogue: Catalogue, *, new_vpc: bool, nat_gateways: int, own_bucket: bool, system: tuple[str, int]
+    catalogue: Catalogue,
+    *,
+    new_vpc: bool,
+    nat_gateways: int,
+    own_bucket: bool,
+    system: tuple[str, int],
 ) -> Demand:
     """What the largest of everything in runtimes.yaml may come to."""
     gpus, other = 0.0, 0.0

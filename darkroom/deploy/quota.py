@@ -104,8 +104,7 @@ def judged(demand: Demand, readings: Mapping[Quota, Reading], region: str) -> It
             usual = f", usually {quota.usual:g}" if quota.usual is not None else ""
             yield Finding(
                 fatal=False,
-                text=f"{quota.title}: not readable ({reading.why}){usual}; "
-                f"{needed:g} are needed",
+                text=f"{quota.title}: not readable ({reading.why}){usual}; {needed:g} are needed",
             )
             continue
         free = reading.limit - (reading.used or 0)

@@ -1,6 +1,7 @@
 """One job through the installation, and every promise about it looked at."""
 
 import hashlib
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -236,7 +237,4 @@ def _only_from(topic: str, queue: str) -> dict[str, Any]:
 def _split(view: JobView) -> list[tuple[str, float]]:
     """What each point took since the one before."""
     points = timeline(view)
-    return [
-        (name, at - before)
-        for (_, before), (name, at) in zip(points, points[1:], strict=False)
-    ]
+    return [(name, at - before) for (_, before), (name, at) in itertools.pairwise(points)]

@@ -62,9 +62,14 @@ class Terraform:
         """Do what was planned, and nothing else."""
         self._run("apply", _PARALLEL, str(self._plan), limit_s=_APPLY_S)
 
-    def destroy(self) -> None:
+    def destroy(self, *more: str) -> None:
         """Take away all that the state knows."""
-        self._run("destroy", "-auto-approve", _PARALLEL, *self._variables(), limit_s=_APPLY_S)
+        wanted = ["-auto-approve", _PARALLEL, *self._variables(), *more]
+        self._run("destroy", *wanted, limit_s=_APPLY_S)
+
+    def forget(self, addresses: Sequence[str]) -> None:
+        """Let these be nobody's: they stay in AWS, and no longer in the state."""
+        self._run("state", "rm", *addresses)
 
     def planned(self) -> dict[str, Any]:
         """The plan, as `terraform show -json` tells it."""

@@ -5,7 +5,7 @@ locals {
   all_dead_queues = [for runtime in keys(local.runtimes) : local.queue_arns["${runtime}-dead-letters"]]
   all_parked      = [for runtime in keys(local.runtimes) : local.queue_arns["${runtime}-parked"]]
   job_table       = aws_dynamodb_table.this["jobs"].arn
-  models          = aws_s3_bucket.this["models"].arn
+  models          = "arn:${local.partition}:s3:::${local.models_bucket}"
   outputs         = aws_s3_bucket.this["outputs"].arn
 
   # Statements that several roles have.

@@ -174,6 +174,17 @@ variable "vpc" {
   }
 }
 
+variable "models_bucket" {
+  description = "An existing bucket of models to use; null makes one."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.models_bucket == null || can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.models_bucket))
+    error_message = "The name of a bucket, without s3://."
+  }
+}
+
 variable "nat_per_zone" {
   description = "Whether each zone has a NAT gateway of its own; one serves all otherwise."
   type        = bool

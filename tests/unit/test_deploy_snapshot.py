@@ -4,6 +4,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
+from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
+from moto.ec2.models import ec2_backends
 
 from darkroom.cluster.snapshot import IMAGE_TAG, resolve
 from darkroom.deploy.errors import SnapshotFailed
@@ -111,6 +113,8 @@ def account():
     """An EC2 in memory with a subnet and a security group of the cluster."""
     with mock_aws():
         client = boto3.client("ec2", region_name="us-west-2")
+        # Those of 650 public images, through which every look would go.
+        ec2_backends[ACCOUNT]["us-west-2"].snapshots.clear()
         discovery = [{"Key": "karpenter.sh/discovery", "Value": "demo"}]
         vpc = client.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
         subnet = client.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/24")["Subnet"]["SubnetId"]
