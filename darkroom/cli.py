@@ -18,6 +18,7 @@ from darkroom.cluster.render_command import render
 from darkroom.cost_command import cost
 from darkroom.demo import Demo, run_demo
 from darkroom.deploy.commands import deploy, destroy, open_
+from darkroom.deploy.permissions import permissions
 from darkroom.deploy.snapshot_command import snapshot_app
 from darkroom.dlq_commands import dlq_app
 from darkroom.doctor import examine
@@ -49,6 +50,7 @@ app.command()(cost)
 app.command()(render)
 app.command()(deploy)
 app.command()(destroy)
+app.command()(permissions)
 app.command(name="open")(open_)
 
 app.add_typer(snapshot_app, name="snapshot", help="Snapshots from which GPU nodes start.")

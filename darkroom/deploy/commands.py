@@ -60,6 +60,9 @@ def deploy(
     images: Annotated[
         Path | None, typer.Option(help="JSON file of images that are pushed already")
     ] = None,
+    permissions_boundary: Annotated[
+        str | None, typer.Option(help="ARN of the policy that bounds all roles")
+    ] = None,
     unlock: Unlock = None,
     adopt: Annotated[
         bool, typer.Option("--adopt", help="take over what a killed Terraform had made")
@@ -81,6 +84,7 @@ def deploy(
         expose=expose,
         admin_cidrs=tuple(admin_cidr or ()),
         images=images,
+        boundary=permissions_boundary,
     )
     deployment = _deployment(wanted, catalogue, optional=dry_run)
     deployment = replace(deployment, unlock=unlock, adopt=adopt)
@@ -118,13 +122,14 @@ def destroy(
     deployment = _deployment(wanted, catalogue, optional=False)
     deployment = replace(deployment, unlock=unlock, delete_data=delete_data, drain_s=60 * drain)
     account = deployment.account.id
+    again = wanted.command("destroy") + (" --delete-data" if delete_data else "")
     data = "with all images and records" if delete_data else "but for images, records and models"
     if (
         not yes
         and typer.prompt(f"{name} in {account}, {region}, {data}. Its name, to go on") != name
     ):
         raise Unfit("that is another name: nothing was changed")
-    run(deployment.destroy(), deployment.journal, again=wanted.command("destroy"))
+    run(deployment.destroy(deployment.reached()), deployment.journal, again=again)
     left, silent = carrying(deployment.connect, name)
     for each in silent:
         people.print(f"not asked: {each}", markup=False)

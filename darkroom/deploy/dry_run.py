@@ -29,7 +29,7 @@ class Rehearsal:
 
     steps: Sequence[Step]
     resources: int
-    lines: Sequence[Line]
+    lines: list[Line]
 
     def shown(self) -> list[str]:
         """For people."""

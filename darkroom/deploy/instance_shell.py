@@ -64,13 +64,9 @@ class InstanceShell:
                 said = str(
                     answer.get("StandardErrorContent") or answer.get("StandardOutputContent")
                 )
-                raise SnapshotFailed(
-                    f"{program}: {answer['Status']}: {said[-1500:]}"
-                )
+                raise SnapshotFailed(f"{program}: {answer['Status']}: {said[-1500:]}")
             if self.now() > deadline:
-                raise SnapshotFailed(
-                    f"{program} took longer than {timeout_s:g} s"
-                )
+                raise SnapshotFailed(f"{program} took longer than {timeout_s:g} s")
             self.sleep(_LOOK_S)
 
     def _answer(self, name: dict[str, str]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What others made late, and what still carries the name at the end."""
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -79,7 +80,7 @@ class Leftovers:
     def _snapshots(self) -> Iterator[tuple[str, Callable[[], object]]]:
         ec2 = self.connect("ec2")
         for snapshot in listed(ec2, self.installation):
-            yield f"snapshot {snapshot.id}", lambda each=snapshot: delete(ec2, [each])
+            yield f"snapshot {snapshot.id}", functools.partial(delete, ec2, [snapshot])
 
     def _profiles(self) -> Iterator[tuple[str, Callable[[], object]]]:
         iam = self.connect("iam")

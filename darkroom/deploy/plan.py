@@ -32,7 +32,7 @@ from darkroom.deploy.step import Step, Undoing
 from darkroom.deploy.terraform import Backend, Terraform
 from darkroom.deploy.wanted import MODULE, ROOT, Wanted
 from darkroom.prices import Prices
-from jobs.catalogue import Catalogue
+from jobs.catalogue import Catalogue, Runtime
 from records.errors import translated
 
 
@@ -55,6 +55,7 @@ class Deployment:
     #: An emulator, whose buckets have no host names of their own.
     emulated: bool = False
     environ: Mapping[str, str] = field(default_factory=dict)
+    module: Path = MODULE
 
     def deploy(self) -> list[Step]:
         """From nothing to a picture."""
@@ -78,9 +79,8 @@ class Deployment:
             self.smoke,
         ]
 
-    def destroy(self) -> list[Step]:
-        """From whatever there is to nothing."""
-        cluster = self.reached()
+    def destroy(self, cluster: Cluster | None) -> list[Step]:
+        """From whatever there is to nothing; `cluster` if there is one."""
         name, ec2 = self.wanted.name, self.connect("ec2")
         operators = [Undoing(each) for each in reversed(self.operators())] if cluster else []
         return [
@@ -179,7 +179,7 @@ class Deployment:
         wanted = self.wanted
         return Terraform(
             programs=self.programs,
-            module=MODULE,
+            module=self.module,
             home=self._home,
             backend=Backend(
                 bucket=wanted.state_bucket(self.account.id),
@@ -187,7 +187,7 @@ class Deployment:
                 region=wanted.region,
                 path_style=self.emulated,
             ),
-            var_files=[MODULE / f"envs/{wanted.overlay}.tfvars", wanted.write_variables()],
+            var_files=[self.module / f"envs/{wanted.overlay}.tfvars", wanted.write_variables()],
             environ=self.environ,
         )
 
@@ -233,7 +233,7 @@ class Deployment:
         return DefaultModel(
             s3=self.connect("s3"),
             bucket=self.wanted.bucket or self._bucket_name("models"),
-            path=runtime.models[runtime.default_model].path,
+            path=runtime.models[_default_model(runtime)].path,
             root=ROOT,
         )
 
@@ -249,7 +249,7 @@ class Deployment:
                 "DARKROOM_NOTICES_TOPIC_ARN"
             ],
             installation=self.wanted.name,
-            model=self.catalogue.runtimes[self.wanted.runtime].default_model,
+            model=_default_model(self.catalogue.runtimes[self.wanted.runtime]),
             say=self.journal.say,
             nodes=ClusterNodes(self.cluster) if on_gpu else None,
             cached=lambda: self._snapshot(self._given()) is not None,
@@ -299,3 +299,7 @@ class Deployment:
     @property
     def _kubeconfig(self) -> Path:
         return self._home / "kubeconfig"
+
+
+def _default_model(runtime: Runtime) -> str:
+    return runtime.default_model or next(iter(runtime.models))

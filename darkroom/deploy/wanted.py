@@ -42,6 +42,8 @@ class Wanted:
     expose: str = "none"
     admin_cidrs: Sequence[str] = ()
     vpc: Vpc | None = None
+    #: IAM policy that bounds all roles that are made; whoever deploys by our policies must name it.
+    boundary: str | None = None
     #: A file of images that are pushed already; None: they are built.
     images: Path | None = None
     #: Variables of Terraform over those above, for tests.
@@ -87,6 +89,8 @@ class Wanted:
             given["admin_cidrs"] = list(self.admin_cidrs)
         if self.bucket:
             given["models_bucket"] = self.bucket
+        if self.boundary:
+            given["permissions_boundary"] = self.boundary
         if self.vpc:
             given["vpc"] = {
                 "id": self.vpc.id,
@@ -116,6 +120,7 @@ class Wanted:
             ("--bucket", self.bucket),
             ("--snapshot", self.snapshot),
             ("--images", self.images),
+            ("--permissions-boundary", self.boundary),
             ("--existing-vpc", self.vpc.id if self.vpc else None),
             ("--runtime", None if self.runtime == "demo" else self.runtime),
             *(("--admin-cidr", cidr) for cidr in self.admin_cidrs),

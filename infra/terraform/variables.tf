@@ -263,6 +263,17 @@ variable "admin_principals" {
   }
 }
 
+variable "permissions_boundary" {
+  description = "IAM policy (ARN) that bounds what our roles may ever do; null: none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.permissions_boundary == null || can(regex("^arn:[a-z-]+:iam::([0-9]{12}|aws):policy/", var.permissions_boundary))
+    error_message = "The ARN of an IAM policy."
+  }
+}
+
 variable "system_nodes" {
   description = "The node group for everything that is never a GPU's work."
   type = object({

@@ -14,6 +14,7 @@ from typing import Any
 import boto3
 import pytest
 import yaml
+from botocore.config import Config
 from terraform import ROOT, Terraform, TerraformFailed, aws_environ
 
 from darkroom.deploy.account import identify
@@ -41,10 +42,11 @@ class Emulator:
     #: What it was asked, a JSON object a line.
     calls: Path
 
-    def client(self, service: str) -> Any:
-        """A boto3 client of one service."""
+    def client(self, service: str, agent: str = "test") -> Any:
+        """A boto3 client of one service; `agent` says who asks."""
         return boto3.client(
             service,
+            config=Config(user_agent_extra=agent),
             endpoint_url=self.address,
             region_name=REGION,
             aws_access_key_id=CREDENTIAL,
@@ -176,7 +178,7 @@ def deployment(
     return Deployment(
         wanted=Wanted(name=NAME, region=REGION, work=home, extra=variables),
         account=identify(emulator.client("sts")),
-        connect=functools.cache(emulator.client),
+        connect=functools.cache(functools.partial(emulator.client, agent="deployer")),
         programs=Programs(environ=copy.environ, heard=journal.note),
         journal=journal,
         catalogue=Catalogue.from_yaml(Path(str(variables["runtimes_file"])).read_text()),
