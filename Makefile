@@ -1,7 +1,7 @@
 # make demo   one image through the whole system, then everything is stopped again
 # make up     the whole system stays until Ctrl-C
 # make test   lint, types and all tests; FAST=1 for unit and contract tests only
-# make test-deploy  the data plane on a second emulator, some minutes
+# make test-deploy  deploy to an emulated AWS, use it, kill it, remove it: all of tests/deploy
 # make burst  100 jobs at once, every one accounted for by its notice
 # make manifests  everything for the cluster rendered and checked, without one; needs kubectl
 # make crds   the definitions that it checks against, if they are not here
@@ -80,7 +80,7 @@ test: lint $(if $(FAST),,$(CHECKOV))
 	$(VENV)/bin/pytest $(TESTS)
 
 test-deploy: install
-	$(VENV)/bin/pytest -m long tests/deploy
+	$(VENV)/bin/pytest -m "long or not long" tests/deploy
 
 fix: install
 	$(VENV)/bin/ruff check --fix .

@@ -123,10 +123,23 @@ def carrying(connect: Callable[[str], Any], installation: str) -> tuple[list[str
         except RecordsError as error:
             silent.append(f"{service}: {error}")
     try:
-        found += _tagged(connect("resourcegroupstaggingapi"), installation)
+        named = {each.partition(": ")[2].rpartition(":")[2] for each in found}
+        for arn in _tagged(connect("resourcegroupstaggingapi"), installation):
+            if arn.rpartition(":")[2] not in named:
+                found.append(f"tag: {arn}{_end_of(connect, arn)}")
     except RecordsError as error:
         silent.append(f"tags: {error}")
     return list(dict.fromkeys(found)), silent
+
+
+def _end_of(connect: Callable[[str], Any], arn: str) -> str:
+    """When a key goes by itself: AWS keeps one for a week, so that a deletion can be taken back."""
+    if ":kms:" not in arn:
+        return ""
+    with translated("KMS DescribeKey"):
+        key = connect("kms").describe_key(KeyId=arn)["KeyMetadata"]
+    at = key.get("DeletionDate")
+    return f" (costs nothing, goes by itself on {at:%Y-%m-%d})" if at else ""
 
 
 def each_is_ours(called: str, installation: str) -> bool:
@@ -155,6 +168,4 @@ def _tagged(tagging: Any, installation: str) -> Sequence[str]:
     wanted = [{"Key": _TAG, "Values": [installation]}]
     with translated("GetResources"):
         pages = tagging.get_paginator("get_resources").paginate(TagFilters=wanted)
-        return [
-            f"tag: {each['ResourceARN']}" for p in pages for each in p["ResourceTagMappingList"]
-        ]
+        return [each["ResourceARN"] for page in pages for each in page["ResourceTagMappingList"]]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from client.errors import ClientError
 from darkroom.deploy.errors import StepFailed
 from darkroom.deploy.journal import Journal
 from darkroom.deploy.step import Step
@@ -10,7 +11,7 @@ from jobs.errors import JobsError
 from records.errors import RecordsError
 
 #: What steps may fail of. Anything else is a defect of ours and shows where it is.
-_CAUSES = (DarkroomError, JobsError, RecordsError, OSError)
+_CAUSES = (DarkroomError, ClientError, JobsError, RecordsError, OSError)
 
 
 def run(steps: Sequence[Step], journal: Journal, *, again: str) -> None:

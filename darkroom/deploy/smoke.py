@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any
 import httpx
 
 from client.client import Client
+from client.errors import Refused, Unreachable
 from darkroom.deploy.errors import SmokeFailed
 from darkroom.deploy.step import Standing
 from darkroom.screen import timeline
@@ -23,6 +25,9 @@ _JOB_S, _NOTICE_S = 900, 120
 #: From the last job to no node: replica 2 min, worker 1, node 1, and some for the instance.
 _TO_ZERO_S = 900
 _LOOK_S = 5
+_TRIES = 5
+#: What a gateway answers for an app that is not awake yet.
+_PASSING = frozenset({429, 502, 503, 504})
 
 
 class Nodes:
@@ -120,10 +125,13 @@ class SmokeTest:
 
     def _job(self, inbox: str) -> tuple[JobView, float]:
         wanted = {"task": "text-to-image", "prompt": "a red circle on a blue background", "seed": 7}
-        request = {"input": wanted} | ({"model": self.model} if self.model else {})
+        # An id of ours: posted again it is the same job.
+        request = {"id": f"smoke-{uuid.uuid4()}", "input": wanted} | (
+            {"model": self.model} if self.model else {}
+        )
         with Client(self.api_url(), api_key=self.api_key()) as client:
             posted = time.monotonic()
-            job = client.submit(request)
+            job = _posted(client, request)
             for view in client.watch(job.uid, timeout_s=self.job_s):
                 job = view
             if job.error is not None or not job.outputs:
@@ -217,6 +225,20 @@ class SmokeTest:
                 if subscription:
                     self.sns.unsubscribe(SubscriptionArn=subscription)
                 self.sqs.delete_queue(QueueUrl=url)
+
+
+def _posted(client: Client, request: dict[str, Any]) -> JobView:
+    """A Lambda that wakes may be slower than the gateway waits: asked again it is awake."""
+    for _ in range(_TRIES - 1):
+        try:
+            return client.submit(request)
+        except Unreachable:
+            pass
+        except Refused as refused:
+            if refused.problem.status not in _PASSING:
+                raise
+        time.sleep(_LOOK_S)
+    return client.submit(request)
 
 
 def _only_from(topic: str, queue: str) -> dict[str, Any]:
