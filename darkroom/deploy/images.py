@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ class PushedImages:
             lacking = ", ".join(target for target, digest in found.items() if not digest)
             return Standing(done=False, says=f"to build: {lacking}")
         self._keep_and_write({target: str(digest) for target, digest in found.items()})
-        return Standing(done=True, says=f"of these sources, {self._tag('')[:-1]}")
+        return Standing(done=True, says=f"of these sources, {self._sources}")
 
     def apply(self) -> None:
         """Build and push what is not there."""
@@ -81,7 +82,12 @@ class PushedImages:
             return None
 
     def _tag(self, target: str) -> str:
-        return f"src-{fingerprint(ROOT)}-{target}"
+        return f"src-{self._sources}-{target}"
+
+    @cached_property
+    def _sources(self) -> str:
+        # Megabytes of weights are hashed: once.
+        return fingerprint(ROOT)
 
     def _platform(self, target: str) -> str:
         return f"linux/{'amd64' if target == 'serve-gpu' else self.architecture}"
