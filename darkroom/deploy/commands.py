@@ -90,15 +90,20 @@ def deploy(
     deployment = replace(deployment, unlock=unlock, adopt=adopt)
     if dry_run:
         _rehearse(deployment, as_json=as_json)
-        return
+    else:
+        _deploy(deployment, existing_vpc, as_json=as_json)
+
+
+def _deploy(deployment: Deployment, existing_vpc: str | None, *, as_json: bool) -> None:
+    wanted, journal = deployment.wanted, deployment.journal
     if existing_vpc:
-        vpc = read_vpc(deployment.connect("ec2"), existing_vpc)
-        deployment = replace(deployment, wanted=replace(wanted, vpc=vpc))
-    elif not wanted.admin_cidrs:
-        deployment = replace(deployment, wanted=replace(wanted, admin_cidrs=(_own_address(),)))
-    journal = deployment.journal
-    journal.say(f"{name} in account {deployment.account.id}, {region}, as {deployment.account.arn}")
-    run(deployment.deploy(), journal, again=deployment.wanted.command("deploy"))
+        wanted = replace(wanted, vpc=read_vpc(deployment.connect("ec2"), existing_vpc))
+    if not wanted.admin_cidrs:
+        wanted = replace(wanted, admin_cidrs=(_own_address(),))
+    deployment = replace(deployment, wanted=wanted)
+    account, name, region = deployment.account, wanted.name, wanted.region
+    journal.say(f"{name} in account {account.id}, {region}, as {account.arn}")
+    run(deployment.deploy(), journal, again=wanted.command("deploy"))
     url = deployment.installation.api_url
     journal.say(f"The API is at {url}; its first key: {_key_command(name, region)}")
     emit({"api_url": url, "name": name, "region": region}, as_json=as_json, otherwise=url)

@@ -67,14 +67,14 @@ class Deployment:
             self.snapshot,
             self.rendered,
             self.access,
-            CustomResources(cluster=self.cluster, folder=self._home / "crds"),
+            CustomResources(cluster=self.cluster, folder=self.wanted.home / "crds"),
             *self.operators(),
             KubernetesSecrets(
                 cluster=self.cluster,
                 secrets=self.connect("secretsmanager"),
                 installation=self.wanted.name,
             ),
-            AppliedManifests(cluster=self.cluster, folder=self._manifests),
+            AppliedManifests(cluster=self.cluster, folder=self.wanted.manifests),
             self.model,
             self.smoke,
         ]
@@ -103,7 +103,7 @@ class Deployment:
     def reached(self) -> Cluster | None:
         """The cluster, if there is one."""
         there = write_kubeconfig(
-            self.connect("eks"), self.wanted.name, self.wanted.region, self._kubeconfig
+            self.connect("eks"), self.wanted.name, self.wanted.region, self.wanted.kubeconfig
         )
         return self.cluster if there else None
 
@@ -113,7 +113,7 @@ class Deployment:
             Operator(
                 cluster=self.cluster,
                 operator=name,
-                values=self._manifests / f"operators/{name}.yaml",
+                values=self.wanted.manifests / f"operators/{name}.yaml",
             )
             for name in OPERATORS
         ]
@@ -121,7 +121,7 @@ class Deployment:
     @property
     def cluster(self) -> Cluster:
         """The cluster by its kubeconfig, whether that is there or not."""
-        return Cluster(programs=self.programs, kubeconfig=self._kubeconfig)
+        return Cluster(programs=self.programs, kubeconfig=self.wanted.kubeconfig)
 
     @property
     def access(self) -> KubeAccess:
@@ -166,7 +166,7 @@ class Deployment:
         return Infrastructure(
             terraform=self.terraform,
             secrets=self.connect("secretsmanager"),
-            outputs=self._outputs,
+            outputs=self.wanted.outputs,
             package=self.package,
             unlock=self.unlock,
             adopt=self.adopt,
@@ -180,7 +180,7 @@ class Deployment:
         return Terraform(
             programs=self.programs,
             module=self.module,
-            home=self._home,
+            home=self.wanted.home,
             backend=Backend(
                 bucket=wanted.state_bucket(self.account.id),
                 key=wanted.state_key,
@@ -194,14 +194,14 @@ class Deployment:
     @property
     def images(self) -> Step:
         if self.wanted.images is not None:
-            return GivenImages(given=self.wanted.images, file=self._images)
+            return GivenImages(given=self.wanted.images, file=self.wanted.images_file)
         gpus = any(each.replicas.num_gpus for each in self.catalogue.runtimes.values())
         return PushedImages(
             ecr=self.connect("ecr"),
             programs=self.programs,
             installation=self.wanted.name,
             architecture="arm64",
-            file=self._images,
+            file=self.wanted.images_file,
             targets=("bridge", "serve-cpu", *(["serve-gpu"] if gpus else []), "ui"),
         )
 
@@ -211,7 +211,7 @@ class Deployment:
             wanted=self.wanted,
             ec2=self.connect("ec2"),
             ssm=self.connect("ssm"),
-            images=self._images,
+            images=self.wanted.images_file,
             contents=lambda images: contents_of(images, self.connect("ecr")),
             say=self.journal.say,
         )
@@ -220,11 +220,11 @@ class Deployment:
     def rendered(self) -> RenderedManifests:
         return RenderedManifests(
             catalogue=self.catalogue,
-            outputs=self._outputs,
-            images=self._images,
+            outputs=self.wanted.outputs,
+            images=self.wanted.images_file,
             snapshot=self._snapshot,
             overlay=self.wanted.overlay,
-            folder=self._manifests,
+            folder=self.wanted.manifests,
         )
 
     @property
@@ -259,7 +259,7 @@ class Deployment:
     @cached_property
     def installation(self) -> Installation:
         """What Terraform has made."""
-        return Installation.from_outputs(self._outputs)
+        return Installation.from_outputs(self.wanted.outputs)
 
     def secret(self, name: str) -> str:
         """One of the installation's secrets."""
@@ -275,30 +275,10 @@ class Deployment:
         )
 
     def _given(self) -> Images:
-        return Images.from_file(self._images, digests_only=True)
+        return Images.from_file(self.wanted.images_file, digests_only=True)
 
     def _bucket_name(self, word: str) -> str:
         return f"{self.wanted.name}-{word}-{self.account.id}-{self.wanted.region}"
-
-    @property
-    def _home(self) -> Path:
-        return self.wanted.home
-
-    @property
-    def _outputs(self) -> Path:
-        return self._home / "outputs.json"
-
-    @property
-    def _images(self) -> Path:
-        return self._home / "images.json"
-
-    @property
-    def _manifests(self) -> Path:
-        return self._home / "manifests"
-
-    @property
-    def _kubeconfig(self) -> Path:
-        return self._home / "kubeconfig"
 
 
 def _default_model(runtime: Runtime) -> str:

@@ -74,6 +74,26 @@ class Wanted:
         """Where this installation's log, variables, outputs and kubeconfig are."""
         return self.work / f"{self.name}-{self.region}"
 
+    @property
+    def outputs(self) -> Path:
+        """`terraform output -json`."""
+        return self.home / "outputs.json"
+
+    @property
+    def images_file(self) -> Path:
+        """Name of each image -> the image by digest."""
+        return self.home / "images.json"
+
+    @property
+    def manifests(self) -> Path:
+        """The folder that is applied."""
+        return self.home / "manifests"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """Of this installation alone."""
+        return self.home / "kubeconfig"
+
     def state_bucket(self, account: str) -> str:
         """The bucket of Terraform's state; bucket names are one namespace for the whole world."""
         return f"{self.name}-{account}-{self.region}-tfstate"
