@@ -173,6 +173,8 @@ def deployment(
     """The installation as `darkroom deploy` makes it; there is no cluster behind its EKS."""
     folder = tmp_path_factory.mktemp("module")
     copy = Terraform.copied(folder, aws_environ(emulator.address), **variables)
+    # What the overlay says is said to plans of the tests, too.
+    shutil.copy(copy.folder / "envs/dev.tfvars", copy.folder / "dev.auto.tfvars")
     home = tmp_path_factory.mktemp("home")
     journal = Journal(home / "log")
     return Deployment(

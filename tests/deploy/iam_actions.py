@@ -18,6 +18,8 @@ S3 = {
     "ListObjectVersions": "ListBucketVersions",
     "ListBuckets": "ListAllMyBuckets",
     "HeadObject": "GetObject",
+    # Told apart by a header only.
+    "CopyObject": "PutObject",
     "DeleteObjects": "DeleteObject",
     "CreateMultipartUpload": "PutObject",
     "UploadPart": "PutObject",

@@ -1,11 +1,13 @@
 """Steps on a cluster, by the real kubectl on a real API server for custom resources."""
 
+import json
 import shutil
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
+from discovery_proxy import discovering
 
 from darkroom.cluster.crds import crd_dir
 from darkroom.cluster.errors import CannotValidate
@@ -39,12 +41,14 @@ def cluster(tmp_path_factory):
         [SERVER, "start", folder], stdout=subprocess.PIPE, text=True, check=True, timeout=240
     )
     try:
-        found = Cluster(programs=Programs(), kubeconfig=Path(started.stdout.split()[-1]))
-        for _ in range(60):
-            if "rayservices" in found.kubectl("api-resources", expected=(0, 1)):
-                break
-            time.sleep(0.5)
-        yield found
+        kubeconfig = Path(started.stdout.split()[-1])
+        with discovering(kubeconfig, folder / "for-kubectl") as proxied:
+            found = Cluster(programs=Programs(), kubeconfig=proxied)
+            for _ in range(60):
+                if "rayservices" in found.kubectl("api-resources", expected=(0, 1)):
+                    break
+                time.sleep(0.5)
+            yield found
     finally:
         subprocess.run([SERVER, "stop", folder], check=True)
 
@@ -53,21 +57,23 @@ def cluster(tmp_path_factory):
 def applied(cluster, tmp_path_factory):
     """Our own custom resources, as they are rendered."""
     folder = rendering().write("dev", tmp_path_factory.mktemp("rendered") / "manifests")
-    kinds = ("node-classes", "node-pools")
-    for name in kinds:
-        cluster.kubectl("apply", *MANAGER, "-f", str(folder / f"base/{name}.yaml"))
-    objects = [
-        {
-            "apiVersion": "keda.sh/v1alpha1",
-            "kind": "ScaledObject",
-            "metadata": {"name": "bridge-demo", "namespace": NAMESPACE},
-            "spec": {
-                "scaleTargetRef": {"name": "bridge-demo"},
-                "triggers": [{"type": "cpu", "metadata": {"value": "1"}}],
-            },
-        }
-    ]
-    cluster.apply_text(objects)
+    scaled = tmp_path_factory.mktemp("scaled") / "object.json"
+    scaled.write_text(
+        json.dumps(
+            {
+                "apiVersion": "keda.sh/v1alpha1",
+                "kind": "ScaledObject",
+                "metadata": {"name": "bridge-demo", "namespace": NAMESPACE},
+                "spec": {
+                    "scaleTargetRef": {"name": "bridge-demo"},
+                    "triggers": [{"type": "cpu", "metadata": {"value": "1"}}],
+                },
+            }
+        )
+    )
+    for path in (folder / "base/node-classes.yaml", folder / "base/node-pools.yaml", scaled):
+        # The server validates; it has no description by which kubectl could.
+        cluster.kubectl("apply", *MANAGER, "--validate=false", "-f", str(path))
     return cluster
 
 

@@ -203,7 +203,7 @@ run "existing_models_bucket" {
     permissions_boundary = "arn:aws:iam::111122223333:policy/demo-boundary"
   }
   assert {
-    condition     = keys(aws_s3_bucket.this) == tolist(["outputs"]) && length(aws_s3_bucket_versioning.models) == 0
+    condition     = toset(keys(aws_s3_bucket.this)) == toset(["outputs"]) && length(aws_s3_bucket_versioning.models) == 0
     error_message = "A bucket of models that is there is used, and neither made nor changed."
   }
   assert {
