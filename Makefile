@@ -1,7 +1,8 @@
 # make demo   one image through the whole system, then everything is stopped again
 # make up     the whole system stays until Ctrl-C
 # make test   lint, types and all tests; FAST=1 for unit and contract tests only
-# make test-deploy  the data plane on a second emulator, some minutes
+# make test-deploy  deploy to an emulated AWS, use it, kill it, remove it: all of tests/deploy
+# make test-long  what `make test` leaves out: minutes each, and an otherwise idle machine
 # make e2e-cluster CONTEXT=...  a burst from zero on a cluster whose namespace says it is for tests
 # make burst  100 jobs at once, every one accounted for by its notice
 # make manifests  everything for the cluster rendered and checked, without one; needs kubectl
@@ -27,7 +28,7 @@ TESTS := $(if $(FAST),tests/unit tests/contract,tests)
 PACKAGES := jobs records client api bridge serve_app gradio_ui loadtest darkroom
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up burst lambda openapi cost manifests crds images lock-gpu checkov test test-deploy e2e-cluster lint fix clean
+.PHONY: help install demo up burst lambda openapi cost manifests crds images lock-gpu checkov test test-deploy test-long e2e-cluster lint fix clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -96,7 +97,10 @@ test: lint $(if $(FAST),,$(CHECKOV))
 	$(VENV)/bin/pytest $(TESTS)
 
 test-deploy: install
-	$(VENV)/bin/pytest -m long tests/deploy
+	$(VENV)/bin/pytest -m "long or not long" tests/deploy
+
+test-long: install
+	$(VENV)/bin/pytest -m long tests/integration
 
 e2e-cluster: install
 	@test -n "$(CONTEXT)" || { echo "say CONTEXT=..., a context of your kubeconfig" >&2; exit 2; }

@@ -18,6 +18,9 @@ from darkroom.batch_commands import batch_app
 from darkroom.cluster.render_command import render
 from darkroom.cost_command import cost
 from darkroom.demo import Demo, run_demo
+from darkroom.deploy.commands import deploy, destroy, open_
+from darkroom.deploy.permissions import permissions
+from darkroom.deploy.snapshot_command import snapshot_app
 from darkroom.dlq_commands import dlq_app
 from darkroom.doctor import examine
 from darkroom.download import download
@@ -49,7 +52,12 @@ app.add_typer(batch_app, name="batch")
 app.command()(cost)
 app.command()(render)
 app.command()(status)
+app.command()(deploy)
+app.command()(destroy)
+app.command()(permissions)
+app.command(name="open")(open_)
 
+app.add_typer(snapshot_app, name="snapshot", help="Snapshots from which GPU nodes start.")
 app.add_typer(dlq_app, name="dlq", help="Messages put aside: look, send again, throw away.")
 
 DEFAULT_PROMPT = "a large yellow star on a blue background"

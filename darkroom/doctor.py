@@ -10,12 +10,13 @@ from pathlib import Path
 
 import httpx
 
+from darkroom.deploy.program import ALL, Needed, find
 from darkroom.ports import Ports, is_free
 
 #: The libraries whose versions decide what works.
 _LIBRARIES = ("ray", "torch", "diffusers", "transformers", "gradio", "boto3", "ministack")
-#: Programs that only some commands need.
-_PROGRAMS = ("terraform", "kubectl", "chromium")
+#: Programs that only some commands need; those of `darkroom deploy` are found by their versions.
+_PROGRAMS = ("chromium",)
 _DISK_NEEDED_GIB = 2
 
 
@@ -32,6 +33,7 @@ def examine(state: Mapping[str, object]) -> list[Check]:
     """Look at versions, disk, ports, and at the stack that `state` describes."""
     checks = [_python(), _disk(), *(_library(name) for name in _LIBRARIES)]
     checks += [_program(name) for name in _PROGRAMS]
+    checks += [_for_deploying(needed) for needed in ALL]
     if not state:
         usual = Ports()
         checks += [_port(name, port) for name, port in vars(usual).items()]
@@ -65,7 +67,7 @@ def _program(name: str) -> Check:
         return Check(name=name, ok=True, found="not installed (optional)")
     try:
         answer = subprocess.run(  # noqa: S603  # a program found by name, asked its version
-            [path, "version" if name != "chromium" else "--version"],
+            [path, "--version"],
             capture_output=True,
             text=True,
             timeout=20,
@@ -75,6 +77,21 @@ def _program(name: str) -> Check:
         return Check(name=name, ok=True, found=f"{path} does not answer")
     lines = (answer.stdout or answer.stderr).strip().splitlines()
     return Check(name=name, ok=True, found=lines[0] if lines else path)
+
+
+def _for_deploying(needed: Needed) -> Check:
+    """A program that only `darkroom deploy` needs: what is missing, why, and where to get it."""
+    found = find(needed)
+    if found.fault is None:
+        version = ".".join(map(str, found.version or ()))
+        return Check(name=needed.name, ok=True, found=f"{version}, {found.path}")
+    least = ".".join(map(str, needed.at_least))
+    return Check(
+        name=needed.name,
+        ok=True,
+        found=f"{found.fault}; for `darkroom deploy`: it {needed.why}. {least} or newer from "
+        f"{needed.where}",
+    )
 
 
 def _port(name: str, port: int) -> Check:

@@ -5,7 +5,7 @@ locals {
   all_dead_queues = [for runtime in keys(local.runtimes) : local.queue_arns["${runtime}-dead-letters"]]
   all_parked      = [for runtime in keys(local.runtimes) : local.queue_arns["${runtime}-parked"]]
   job_table       = aws_dynamodb_table.this["jobs"].arn
-  models          = aws_s3_bucket.this["models"].arn
+  models          = "arn:${local.partition}:s3:::${local.models_bucket}"
   outputs         = aws_s3_bucket.this["outputs"].arn
 
   # Statements that several roles have.
@@ -175,7 +175,8 @@ locals {
 resource "aws_iam_role" "this" {
   for_each = local.trusted
 
-  name = "${var.name}-${each.key}"
+  name                 = "${var.name}-${each.key}"
+  permissions_boundary = var.permissions_boundary
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
     Statement = [merge(
@@ -229,7 +230,8 @@ resource "aws_iam_instance_profile" "snapshot_builder" {
 
 # The control plane's, and all nodes'.
 resource "aws_iam_role" "cluster" {
-  name = "${var.name}-cluster"
+  name                 = "${var.name}-cluster"
+  permissions_boundary = var.permissions_boundary
   assume_role_policy = jsonencode({
     Version   = "2012-10-17"
     Statement = [{ Effect = "Allow", Principal = { Service = local.principal.eks }, Action = "sts:AssumeRole" }]
@@ -252,7 +254,8 @@ resource "aws_iam_role_policy" "cluster_key" {
 }
 
 resource "aws_iam_role" "node" {
-  name = "${var.name}-node"
+  name                 = "${var.name}-node"
+  permissions_boundary = var.permissions_boundary
   assume_role_policy = jsonencode({
     Version   = "2012-10-17"
     Statement = [{ Effect = "Allow", Principal = { Service = local.ec2_principals }, Action = "sts:AssumeRole" }]
@@ -267,7 +270,8 @@ resource "aws_iam_role_policy_attachment" "node" {
 }
 
 resource "aws_iam_role" "apigateway_logs" {
-  name = "${var.name}-apigateway-logs"
+  name                 = "${var.name}-apigateway-logs"
+  permissions_boundary = var.permissions_boundary
   assume_role_policy = jsonencode({
     Version   = "2012-10-17"
     Statement = [{ Effect = "Allow", Principal = { Service = local.principal.apigateway }, Action = "sts:AssumeRole" }]
@@ -282,7 +286,8 @@ resource "aws_iam_role_policy_attachment" "apigateway_logs" {
 # API Gateway calls the authorizer with it. A permission on the function would need the REST
 # API's id, and the body of the REST API needs the function.
 resource "aws_iam_role" "apigateway_authorizer" {
-  name = "${var.name}-apigateway-authorizer"
+  name                 = "${var.name}-apigateway-authorizer"
+  permissions_boundary = var.permissions_boundary
   assume_role_policy = jsonencode({
     Version   = "2012-10-17"
     Statement = [{ Effect = "Allow", Principal = { Service = local.principal.apigateway }, Action = "sts:AssumeRole" }]

@@ -111,8 +111,9 @@ resource "aws_eks_access_entry" "karpenter_nodes" {
 }
 
 resource "aws_iam_role" "karpenter_node" {
-  name               = "${var.name}-karpenter-node"
-  assume_role_policy = aws_iam_role.node.assume_role_policy
+  name                 = "${var.name}-karpenter-node"
+  permissions_boundary = var.permissions_boundary
+  assume_role_policy   = aws_iam_role.node.assume_role_policy
 }
 
 resource "aws_iam_role_policy_attachment" "karpenter_node" {

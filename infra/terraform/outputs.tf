@@ -47,7 +47,7 @@ output "cluster" {
   value = {
     name                = aws_eks_cluster.this.name
     region              = local.region
-    models_bucket       = aws_s3_bucket.this["models"].id
+    models_bucket       = local.models_bucket
     interruption_queue  = aws_sqs_queue.interruptions.name
     karpenter_node_role = aws_iam_role.karpenter_node.name
     repositories        = { for image, made in aws_ecr_repository.this : image => made.repository_url }

@@ -4,10 +4,11 @@ locals {
   # The local stack makes its tables from the same file.
   tables = jsondecode(file("${path.module}/../../records/tables.json"))
 
-  buckets = {
-    models  = "Weights: put there once, read by every replica."
-    outputs = "Images, and jobs too large for a record or a message."
-  }
+  buckets = merge(
+    { outputs = "Images, and jobs too large for a record or a message." },
+    var.models_bucket == null ? { models = "Weights: put there once, read by every replica." } : {},
+  )
+  models_bucket = try(aws_s3_bucket.this["models"].id, var.models_bucket)
 }
 
 resource "aws_s3_bucket" "this" {
@@ -71,7 +72,9 @@ resource "aws_s3_bucket_policy" "tls_only" {
 
 # A model that was overwritten by mistake can be had back.
 resource "aws_s3_bucket_versioning" "models" {
-  bucket = aws_s3_bucket.this["models"].id
+  for_each = { for name, bucket in aws_s3_bucket.this : name => bucket if name == "models" }
+
+  bucket = each.value.id
   versioning_configuration {
     status = "Enabled"
   }

@@ -174,6 +174,17 @@ variable "vpc" {
   }
 }
 
+variable "models_bucket" {
+  description = "An existing bucket of models to use; null makes one."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.models_bucket == null || can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.models_bucket))
+    error_message = "The name of a bucket, without s3://."
+  }
+}
+
 variable "nat_per_zone" {
   description = "Whether each zone has a NAT gateway of its own; one serves all otherwise."
   type        = bool
@@ -249,6 +260,17 @@ variable "admin_principals" {
   validation {
     condition     = alltrue([for arn in var.admin_principals : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:(role|user)/", arn))])
     error_message = "ARNs of IAM roles or users."
+  }
+}
+
+variable "permissions_boundary" {
+  description = "IAM policy (ARN) that bounds what our roles may ever do; null: none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.permissions_boundary == null || can(regex("^arn:[a-z-]+:iam::([0-9]{12}|aws):policy/", var.permissions_boundary))
+    error_message = "The ARN of an IAM policy."
   }
 }
 

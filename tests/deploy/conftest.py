@@ -1,5 +1,6 @@
 """One stack, applied to the emulator once, used by all of these tests, destroyed by the last."""
 
+import functools
 import os
 import shutil
 import subprocess
@@ -13,11 +14,19 @@ from typing import Any
 import boto3
 import pytest
 import yaml
+from botocore.config import Config
 from terraform import ROOT, Terraform, TerraformFailed, aws_environ
 
+from darkroom.deploy.account import identify
+from darkroom.deploy.journal import Journal
+from darkroom.deploy.plan import Deployment
+from darkroom.deploy.program import Programs
+from darkroom.deploy.runner import run
+from darkroom.deploy.wanted import Wanted
 from darkroom.emulator import CREDENTIAL, REGION, settings, without_aws
 from darkroom.lambda_zip import build
 from darkroom.ports import HOST, Ports, is_free
+from jobs.catalogue import Catalogue
 
 NAME = "demo"
 #: Seconds until the emulator answers; it takes one on an idle machine.
@@ -30,11 +39,14 @@ class Emulator:
 
     address: str
     log: Path
+    #: What it was asked, a JSON object a line.
+    calls: Path
 
-    def client(self, service: str) -> Any:
-        """A boto3 client of one service."""
+    def client(self, service: str, agent: str = "test") -> Any:
+        """A boto3 client of one service; `agent` says who asks."""
         return boto3.client(
             service,
+            config=Config(user_agent_extra=agent),
             endpoint_url=self.address,
             region_name=REGION,
             aws_access_key_id=CREDENTIAL,
@@ -104,7 +116,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("emulator.py"))],
-            env=without_aws() | settings(port, folder),
+            env=without_aws() | settings(port, folder) | {"EMULATOR_CALLS": str(folder / "calls")},
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -116,7 +128,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
             assert process.poll() is None, (folder / "log").read_text()
             assert time.monotonic() < deadline, (folder / "log").read_text()
             time.sleep(0.05)
-        yield Emulator(address=f"http://{HOST}:{port}", log=folder / "log")
+        yield Emulator(address=f"http://{HOST}:{port}", log=folder / "log", calls=folder / "calls")
     finally:
         process.terminate()
         process.wait(20)
@@ -152,19 +164,41 @@ def variables(tmp_path_factory: pytest.TempPathFactory, host_zip: Path) -> dict[
 
 
 @pytest.fixture(scope="session")
-def module(
+def deployment(
     tmp_path_factory: pytest.TempPathFactory,
     terraform_program: str,
     emulator: Emulator,
     variables: dict[str, object],
-) -> Terraform:
-    """The module, ready to be applied; its state lies in a bucket of the emulator, with a lock."""
-    emulator.client("s3").create_bucket(Bucket="state")
-    copy = Terraform.copied(
-        tmp_path_factory.mktemp("module"), aws_environ(emulator.address), **variables
+) -> Deployment:
+    """The installation as `darkroom deploy` makes it; there is no cluster behind its EKS."""
+    folder = tmp_path_factory.mktemp("module")
+    copy = Terraform.copied(folder, aws_environ(emulator.address), **variables)
+    # What the overlay says is said to plans of the tests, too.
+    shutil.copy(copy.folder / "envs/dev.tfvars", copy.folder / "dev.auto.tfvars")
+    home = tmp_path_factory.mktemp("home")
+    journal = Journal(home / "log")
+    return Deployment(
+        wanted=Wanted(name=NAME, region=REGION, work=home, extra=variables),
+        account=identify(emulator.client("sts")),
+        connect=functools.cache(functools.partial(emulator.client, agent="deployer")),
+        programs=Programs(environ=copy.environ, heard=journal.note),
+        journal=journal,
+        catalogue=Catalogue.from_yaml(Path(str(variables["runtimes_file"])).read_text()),
+        package=lambda: None,
+        delete_data=True,
+        emulated=True,
+        module=copy.folder,
     )
+
+
+@pytest.fixture(scope="session")
+def module(deployment: Deployment) -> Terraform:
+    """The module, with the same state; that lies in a bucket of the emulator, with a lock."""
+    bucket = deployment.state_bucket
+    run([bucket], deployment.journal, again="the tests again")
+    copy = Terraform(folder=deployment.module, environ=dict(deployment.programs.environ))
     try:
-        copy.init(bucket="state")
+        copy.init(bucket=bucket.bucket, key=deployment.wanted.state_key)
     except TerraformFailed as failed:
         last = " ".join(str(failed).split())[-200:]
         pytest.skip(f"terraform cannot get its provider: ... {last}")
@@ -172,9 +206,9 @@ def module(
 
 
 @pytest.fixture(scope="session")
-def applied(emulator: Emulator, module: Terraform) -> Iterator[Applied]:
+def applied(emulator: Emulator, deployment: Deployment, module: Terraform) -> Iterator[Applied]:
     """The applied stack."""
-    module.apply()
+    run([deployment.infrastructure], deployment.journal, again="the tests again")
     resources: dict[str, dict[str, Any]] = {}
     for resource in module.state()["resources"]:
         for made in resource["instances"]:
@@ -201,7 +235,7 @@ def planned(plan: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
-def destroyed(applied: Applied) -> Applied:
-    """The stack after its end: whoever asks for it comes last."""
-    applied.terraform.destroy()
+def destroyed(applied: Applied, deployment: Deployment) -> Applied:
+    """The stack after its end, but for its state: whoever asks for it comes last."""
+    run(deployment.destroy(None)[:-1], deployment.journal, again="the tests again")
     return applied

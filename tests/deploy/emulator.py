@@ -4,12 +4,20 @@
 - With `api_key_source = AUTHORIZER` API Gateway counts a request under the key that the authorizer
   names in `usageIdentifierKey`; ministack only ever looks at the header.
 - In China a caller's ARN is of China's partition: Terraform's provider goes by it.
+
+With EMULATOR_CALLS, a file, it notes each kind of call that it is asked: whose right to make it
+the deployer's policy has to give.
 """
 
 import json
+import os
+import re
 import runpy
 from contextvars import ContextVar
+from pathlib import Path
+from urllib.parse import parse_qs
 
+from ministack import app as ministack_app
 from ministack.core.responses import get_region
 from ministack.services import apigateway_v1, sts
 
@@ -60,6 +68,55 @@ async def _handle_sts_request(*arguments):
         body = text.replace("arn:aws:", "arn:aws-cn:").encode()
     return status, headers, body
 
+
+_app = ministack_app.app
+_SCOPE = re.compile(r"Credential=[^/]+/\d+/[^/]+/([a-z0-9-]+)/aws4_request")
+_noted = set()
+
+
+async def _noting_app(scope, receive, send):
+    """The emulator, which notes who signed for which service, and what was asked."""
+    if scope["type"] != "http":
+        await _app(scope, receive, send)
+        return
+    headers = {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    signed = _SCOPE.search(headers.get("authorization", ""))
+    bodies = []
+
+    async def heard():
+        message = await receive()
+        bodies.append(message.get("body", b""))
+        return message
+
+    await _app(scope, heard, send)
+    if signed:
+        _note(signed[1], scope, headers, b"".join(bodies))
+
+
+def _note(service, scope, headers, body):
+    agent = headers.get("user-agent", "").lower()
+    form = "x-www-form-urlencoded" in headers.get("content-type", "")
+    action = parse_qs(body.decode("latin-1")).get("Action", [""])[0] if form else ""
+    call = {
+        "service": service,
+        "action": action or headers.get("x-amz-target", "").rpartition(".")[2],
+        "method": scope["method"],
+        "path": scope["path"],
+        "query": scope["query_string"].decode(),
+        # Whose call it is: what tests ask on their own is nobody's.
+        "by": next((who for who in ("terraform", "deployer") if who in agent), ""),
+    }
+    if call["action"]:
+        call |= {"path": "", "query": ""}
+    line = json.dumps(call)
+    if line not in _noted:
+        _noted.add(line)
+        with Path(os.environ["EMULATOR_CALLS"]).open("a") as file:
+            file.write(line + "\n")
+
+
+if os.environ.get("EMULATOR_CALLS"):
+    ministack_app.app = _noting_app
 
 apigateway_v1._OPENAPI_HTTP_METHODS.add("any")
 apigateway_v1._invoke_authorizer_lambda = _invoke_authorizer

@@ -1,6 +1,11 @@
 """What is left after `terraform destroy`: nothing, by the emulator's own listings."""
 
 import pytest
+from conftest import NAME
+
+from darkroom.deploy.leftovers import carrying
+from darkroom.deploy.runner import run
+from darkroom.deploy.step import Undoing
 
 #: service -> (operation, the list in its answer); each list holds what belongs to the account.
 LISTINGS = {
@@ -28,12 +33,33 @@ def test_nothing_is_left_of_a_destroyed_stack(destroyed, service):
     assert left == []
 
 
-def test_no_bucket_and_no_vpc_is_left(destroyed):
-    """The bucket with the state is ours; the default VPC is the account's."""
+def test_no_bucket_and_no_vpc_is_left(destroyed, deployment):
+    """The buckets with states are ours; the default VPC is the account's."""
     buckets = destroyed.emulator.client("s3").list_buckets()["Buckets"]
-    assert [bucket["Name"] for bucket in buckets] == ["state"]
+    left = {bucket["Name"] for bucket in buckets} - {"state"}
+    assert left == {deployment.state_bucket.bucket}
     ec2 = destroyed.emulator.client("ec2")
     assert [vpc["IsDefault"] for vpc in ec2.describe_vpcs()["Vpcs"]] in ([True], [])
     assert [n for n in ec2.describe_nat_gateways()["NatGateways"] if n["State"] != "deleted"] == []
     assert ec2.describe_addresses()["Addresses"] == []
     assert destroyed.terraform.state()["resources"] == []
+
+
+def test_what_still_carries_the_name_is_listed_and_the_last_of_it_is_the_state(
+    destroyed, deployment
+):
+    """Without it nobody could remove what else is left."""
+    bucket = deployment.state_bucket
+    left, silent = carrying(deployment.connect, NAME)
+    assert silent == []
+    keys = [each for each in left if ":kms:" in each]
+    assert all("goes by itself on" in each for each in keys)
+    assert [each for each in left if each not in keys] == [f"s3: {bucket.bucket}"]
+    run([Undoing(bucket)], deployment.journal, again="the tests again")
+    assert carrying(deployment.connect, NAME)[0] == keys
+
+
+def test_a_removal_can_be_run_again(destroyed, deployment):
+    """Of what is gone there is nothing to remove."""
+    steps = [step for step in deployment.destroy(None) if "Terraform" not in step.name]
+    run(steps, deployment.journal, again="the tests again")

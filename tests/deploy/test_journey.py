@@ -1,21 +1,13 @@
 """A job from the deployed API to its notice; our bridge is configured by the outputs alone."""
 
 import json
-import sys
-import threading
 import time
 from collections.abc import Iterator
 
 import httpx
 import pytest
-import uvicorn
-from fastapi import FastAPI
-from fastapi.responses import StreamingResponse
-from terraform import ROOT, aws_environ
+from scripted_serve import bridging, serving
 
-from bridge.scripted import ROOM_FOR_FOUR, success
-from darkroom.ports import HOST, Ports
-from darkroom.process import StackProcess
 from jobs.samples import sample_request
 
 #: Seconds; it takes two.
@@ -25,24 +17,8 @@ _LIMIT_S = 60
 @pytest.fixture(scope="module")
 def serve() -> Iterator[str]:
     """The address of a Serve that makes the same image of every job."""
-    app = FastAPI()
-
-    @app.get("/capacity")
-    def capacity():
-        return ROOM_FOR_FOUR
-
-    @app.post("/generate")
-    def generate():
-        lines = (event.model_dump_json() + "\n" for event in success())
-        return StreamingResponse(lines, media_type="application/x-ndjson")
-
-    port = Ports.free().serve
-    server = uvicorn.Server(uvicorn.Config(app, host=HOST, port=port, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    yield f"http://{HOST}:{port}"
-    server.should_exit = True
-    thread.join()
+    with serving() as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -65,20 +41,8 @@ def inbox(applied) -> str:
 @pytest.fixture(scope="module")
 def bridge(applied, serve, tmp_path_factory):
     """The bridge of the runtime `demo`."""
-    config = applied.outputs["app_config"]
-    process = StackProcess(
-        "bridge",
-        [sys.executable, "-m", "bridge"],
-        env=aws_environ(applied.emulator.address)
-        | config["shared"]
-        | config["bridge-demo"]
-        # What the cluster knows and Terraform does not.
-        | {"DARKROOM_SERVE_URL": serve, "DARKROOM_RUNTIMES": str(ROOT / "runtimes.yaml")}
-        | {"DARKROOM_LONG_POLL_S": "1", "PYTHONPATH": str(ROOT)},
-        log=tmp_path_factory.mktemp("bridge") / "log",
-    )
-    yield process
-    process.stop(grace_s=30)
+    with bridging(applied, serve, tmp_path_factory.mktemp("bridge")) as process:
+        yield process
 
 
 def test_a_job_posted_to_the_deployed_api_ends_with_its_image_and_its_notice(

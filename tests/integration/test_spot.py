@@ -17,6 +17,8 @@ WORKERS = [f"{number:056x}" for number in (0xA1, 0xA2)]
 JOB_S = 20
 
 
+# Not in `make test` yet: Ray gives a node 30 s to start, which a busy machine does not keep.
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_a_job_on_a_spot_node_that_is_told_to_go_succeeds_and_is_painted_once():
     """The node drains: the job ends there, and nobody begins it anew."""

@@ -46,6 +46,8 @@ run "refused" {
     alarm_email           = "nobody"
     monthly_budget_usd    = 0
     input_buckets         = ["s3://pictures/a"]
+    models_bucket         = "s3://weights"
+    permissions_boundary  = "boundary"
   }
   expect_failures = [
     var.name,
@@ -67,6 +69,8 @@ run "refused" {
     var.alarm_email,
     var.monthly_budget_usd,
     var.input_buckets,
+    var.models_bucket,
+    var.permissions_boundary,
   ]
 }
 

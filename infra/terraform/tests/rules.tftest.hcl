@@ -195,3 +195,23 @@ run "administrators" {
     error_message = "The public endpoint is for the given networks."
   }
 }
+
+run "existing_models_bucket" {
+  command = plan
+  variables {
+    models_bucket        = "weights"
+    permissions_boundary = "arn:aws:iam::111122223333:policy/demo-boundary"
+  }
+  assert {
+    condition     = toset(keys(aws_s3_bucket.this)) == toset(["outputs"]) && length(aws_s3_bucket_versioning.models) == 0
+    error_message = "A bucket of models that is there is used, and neither made nor changed."
+  }
+  assert {
+    condition     = output.cluster.models_bucket == "weights"
+    error_message = "Who reads models is told its name."
+  }
+  assert {
+    condition     = alltrue([for role in aws_iam_role.this : role.permissions_boundary == "arn:aws:iam::111122223333:policy/demo-boundary"])
+    error_message = "Every role has the boundary."
+  }
+}

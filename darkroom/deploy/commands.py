@@ -1,0 +1,227 @@
+"""`darkroom deploy`, `destroy` and `open`."""
+
+import functools
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+
+from darkroom.deploy.access import TARGETS, forwarded, forwarding
+from darkroom.deploy.account import Account, identify
+from darkroom.deploy.dry_run import emulated, rehearse
+from darkroom.deploy.errors import DeployError, ProgramFailed, Unfit
+from darkroom.deploy.journal import Journal
+from darkroom.deploy.lambda_package import build_package
+from darkroom.deploy.leftovers import carrying
+from darkroom.deploy.plan import Deployment
+from darkroom.deploy.program import Programs
+from darkroom.deploy.runner import run
+from darkroom.deploy.vpc import read_vpc
+from darkroom.deploy.wanted import EXPOSURES, OVERLAYS, ROOT, Wanted
+from darkroom.output import Json, emit
+from darkroom.screen import people
+from jobs.catalogue import Catalogue
+from records.connect import connect
+from records.errors import RecordsError
+
+#: Who an emulated account is.
+_NOBODY = Account(id="000000000000", arn="arn:aws:iam::000000000000:root")
+#: Answers with the address that a request comes from.
+_OWN_ADDRESS = "https://checkip.amazonaws.com"
+
+Name = Annotated[str, typer.Option(help="name of the installation")]
+Region = Annotated[str, typer.Option(help="AWS region")]
+Overlay = Annotated[str, typer.Option(help=" or ".join(OVERLAYS))]
+Unlock = Annotated[
+    str | None, typer.Option(help="id of a lock of Terraform's state that nobody holds any more")
+]
+
+
+def deploy(
+    name: Name = "darkroom-dev",
+    region: Region = "us-west-2",
+    overlay: Overlay = "dev",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="say what would be done and cost; change nothing")
+    ] = False,
+    bucket: Annotated[str | None, typer.Option(help="bucket of models that is there")] = None,
+    snapshot: Annotated[str | None, typer.Option(help="snapshot for GPU nodes")] = None,
+    build_snapshot: Annotated[bool, typer.Option("--build-snapshot", help="make one")] = False,
+    runtime: Annotated[str, typer.Option(help="of runtimes.yaml, for the smoke test")] = "demo",
+    existing_vpc: Annotated[str | None, typer.Option(help="id of a VPC to use")] = None,
+    expose: Annotated[str, typer.Option(help=", ".join(EXPOSURES))] = "none",
+    admin_cidr: Annotated[
+        list[str] | None, typer.Option(help="who reaches the cluster; default: this address")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="JSON file of images that are pushed already")
+    ] = None,
+    permissions_boundary: Annotated[
+        str | None, typer.Option(help="ARN of the policy that bounds all roles")
+    ] = None,
+    unlock: Unlock = None,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="take over what a killed Terraform had made")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """From credentials to a working endpoint; run again, it goes on from where it is."""
+    catalogue = Catalogue.from_yaml((ROOT / "runtimes.yaml").read_text("utf-8"))
+    if runtime not in catalogue.runtimes:
+        raise Unfit(f"--runtime is one of {', '.join(catalogue.runtimes)}")
+    wanted = Wanted(
+        name=name,
+        region=region,
+        overlay=overlay,
+        bucket=bucket,
+        snapshot=snapshot,
+        build_snapshot=build_snapshot,
+        runtime=runtime,
+        expose=expose,
+        admin_cidrs=tuple(admin_cidr or ()),
+        images=images,
+        boundary=permissions_boundary,
+    )
+    deployment = _deployment(wanted, catalogue, optional=dry_run)
+    deployment = replace(deployment, unlock=unlock, adopt=adopt)
+    if dry_run:
+        _rehearse(deployment, as_json=as_json)
+    else:
+        _deploy(deployment, existing_vpc, as_json=as_json)
+
+
+def _deploy(deployment: Deployment, existing_vpc: str | None, *, as_json: bool) -> None:
+    wanted, journal = deployment.wanted, deployment.journal
+    if existing_vpc:
+        wanted = replace(wanted, vpc=read_vpc(deployment.connect("ec2"), existing_vpc))
+    if not wanted.admin_cidrs:
+        wanted = replace(wanted, admin_cidrs=(_own_address(),))
+    deployment = replace(deployment, wanted=wanted)
+    account, name, region = deployment.account, wanted.name, wanted.region
+    journal.say(f"{name} in account {account.id}, {region}, as {account.arn}")
+    run(deployment.deploy(), journal, again=wanted.command("deploy"))
+    url = deployment.installation.api_url
+    journal.say(f"The API is at {url}; its first key: {_key_command(name, region)}")
+    emit({"api_url": url, "name": name, "region": region}, as_json=as_json, otherwise=url)
+
+
+def destroy(
+    name: Name = "darkroom-dev",
+    region: Region = "us-west-2",
+    overlay: Overlay = "dev",
+    delete_data: Annotated[
+        bool, typer.Option("--delete-data", help="images, records, models and the state, too")
+    ] = False,
+    drain: Annotated[float, typer.Option(help="minutes to wait for jobs that are queued")] = 0,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    unlock: Unlock = None,
+    as_json: Json = False,
+) -> None:
+    """Take an installation away, in the order that orphans nothing; say what is left."""
+    catalogue = Catalogue.from_yaml((ROOT / "runtimes.yaml").read_text("utf-8"))
+    wanted = Wanted(name=name, region=region, overlay=overlay)
+    deployment = _deployment(wanted, catalogue, optional=False)
+    deployment = replace(deployment, unlock=unlock, delete_data=delete_data, drain_s=60 * drain)
+    account = deployment.account.id
+    again = wanted.command("destroy") + (" --delete-data" if delete_data else "")
+    data = "with all images and records" if delete_data else "but for images, records and models"
+    if (
+        not yes
+        and typer.prompt(f"{name} in {account}, {region}, {data}. Its name, to go on") != name
+    ):
+        raise Unfit("that is another name: nothing was changed")
+    run(deployment.destroy(deployment.reached()), deployment.journal, again=again)
+    left, silent = carrying(deployment.connect, name)
+    for each in silent:
+        people.print(f"not asked: {each}", markup=False)
+    document = {"left": left, "not_asked": silent}
+    emit(document, as_json=as_json, otherwise="\n".join(left) or "nothing is left of it")
+
+
+def open_(
+    target: Annotated[str, typer.Argument(help=", ".join(TARGETS))],
+    name: Name = "darkroom-dev",
+    region: Region = "us-west-2",
+    runtime: Annotated[str, typer.Option(help="of runtimes.yaml")] = "demo",
+    port: Annotated[int | None, typer.Option(help="port on this machine")] = None,
+) -> None:
+    """Forward the web page, the Ray dashboard or Serve to this machine, until Ctrl-C."""
+    if target not in TARGETS:
+        raise Unfit(f"what can be opened is {', '.join(TARGETS)}")
+    catalogue = Catalogue.from_yaml((ROOT / "runtimes.yaml").read_text("utf-8"))
+    wanted = Wanted(name=name, region=region, runtime=runtime)
+    deployment = _deployment(wanted, catalogue, optional=False)
+    cluster = deployment.reached()
+    if cluster is None:
+        raise Unfit(f"EKS knows no cluster {name} in {region}")
+    arguments, url = forwarding(target, runtime, port)
+    with forwarded(cluster, arguments) as process:
+        people.print(f"{url} (Ctrl-C ends it)", markup=False)
+        if target == "dashboard":
+            # On stdout: for a person who pastes it, or a program that reads it.
+            emit(None, as_json=False, otherwise=deployment.secret("ray-token"))
+        while process.poll() is None:
+            time.sleep(0.2)
+    raise ProgramFailed("kubectl has ended the forwarding; what it said stands above")
+
+
+def _deployment(wanted: Wanted, catalogue: Catalogue, *, optional: bool) -> Deployment:
+    """`optional`: whether it may be one without an account."""
+    reach = functools.partial(connect, region_name=wanted.region)
+    try:
+        account = identify(reach("sts"))
+    except RecordsError:
+        if not optional:
+            raise
+        account = _NOBODY
+    journal = Journal(wanted.home / "log")
+    return Deployment(
+        wanted=wanted,
+        account=account,
+        connect=functools.cache(reach),
+        programs=Programs(heard=journal.note),
+        journal=journal,
+        catalogue=catalogue,
+        package=build_package,
+    )
+
+
+def _rehearse(deployment: Deployment, *, as_json: bool) -> None:
+    if deployment.account is _NOBODY:
+        people.print("no credentials: planned against an emulated AWS; quotas are not looked at")
+    else:
+        people.print("planned against an emulated AWS; nothing is changed. Preflight is real:")
+        try:
+            deployment.preflight.apply()
+        except DeployError as error:
+            people.print(str(error), markup=False)
+    with tempfile.TemporaryDirectory(prefix="darkroom-dry-") as home, emulated() as url:
+        rehearsal = rehearse(deployment, url, Path(home))
+    document = {
+        "emulated": True,
+        "steps": [step.name for step in rehearsal.steps],
+        "resources": rehearsal.resources,
+        "month_usd": [{"name": line.name, "usd": round(line.usd, 2)} for line in rehearsal.lines],
+    }
+    emit(document, as_json=as_json, otherwise="\n".join(rehearsal.shown()))
+
+
+def _own_address() -> str:
+    try:
+        answer = httpx.get(_OWN_ADDRESS, timeout=10).raise_for_status().text.strip()
+    except httpx.HTTPError as error:
+        raise Unfit(
+            f"{_OWN_ADDRESS} does not say this machine's address ({error}): give it by --admin-cidr"
+        ) from error
+    return f"{answer}/32"
+
+
+def _key_command(name: str, region: str) -> str:
+    return (
+        f"aws secretsmanager get-secret-value --region {region} --secret-id {name}/first-key "
+        "--query SecretString --output text"
+    )

@@ -1,0 +1,178 @@
+"""Steps that take a running installation away, in the order that orphans nothing.
+
+A queue keeps what nobody will do; a RayService makes its pods anew; Karpenter alone knows how to
+end its nodes; and Terraform knows nothing of what came later. So: intake, scaling, work, nodes,
+operators, Terraform, and then whatever still carries the name.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from darkroom.deploy.cluster import NAMESPACE, Cluster
+from darkroom.deploy.errors import NotReady
+from darkroom.deploy.step import Standing
+from records.errors import ObjectMissing, translated
+
+_PAUSED = "autoscaling.keda.sh/paused"
+_LOOK_S = 10
+_GONE = frozenset({"ResourceNotFoundException", "QueueDoesNotExist",
+                   "AWS.SimpleQueueService.NonExistentQueue"})  # fmt: skip
+#: In this order: what makes others goes first.
+_WORK = ("scaledobjects", "rayjobs", "rayservices", "rayclusters", "services")
+#: Of EC2, what one of Karpenter's nodes may leave.
+_NODE_TAG = "tag:karpenter.sh/nodepool"
+
+
+class _Removal:
+    """What all of these have in common: there is nothing to make."""
+
+    takes = "seconds"
+
+    def check(self) -> Standing:
+        """Never done: to look takes as long as to do."""
+        return Standing(done=False)
+
+    def undo(self) -> None:
+        """A removal is not taken back; `darkroom deploy` makes everything again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoppedIntake(_Removal):
+    """No new job: the API's Lambda may not run, KEDA stays where it is."""
+
+    functions: Any
+    installation: str
+    #: None: there is no cluster.
+    cluster: Cluster | None
+
+    name = "stop intake, pause scaling"
+
+    def apply(self) -> None:
+        """What is at work goes on: KEDA keeps the bridges that there are."""
+        try:
+            with translated("Lambda PutFunctionConcurrency", missing=_GONE):
+                self.functions.put_function_concurrency(
+                    FunctionName=f"{self.installation}-api", ReservedConcurrentExecutions=0
+                )
+        except ObjectMissing:
+            pass  # the API is gone already
+        if self.cluster is not None and self.cluster.items("scaledobjects", namespace=NAMESPACE):
+            self.cluster.kubectl(
+                "annotate", "scaledobjects", "--all", "-n", NAMESPACE, "--overwrite",
+                f"{_PAUSED}=true",
+            )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrainedJobs(_Removal):
+    """Jobs that are accepted end, as far as `wait_s` goes; the others are listed."""
+
+    sqs: Any
+    installation: str
+    say: Callable[[str], None]
+    wait_s: float
+    sleep: Callable[[float], None] = time.sleep
+
+    name = "drain the jobs"
+    takes = "as long as they take, or --drain"
+
+    def apply(self) -> None:
+        """Wait; then say what is left in which queue, and go on."""
+        waited = 0.0
+        while (left := self.left()) and waited < self.wait_s:
+            self.sleep(_LOOK_S)
+            waited += _LOOK_S
+        for queue, jobs in left.items():
+            self.say(f"{queue}: {jobs} jobs that nobody will do (their records say `queued`)")
+
+    def left(self) -> Mapping[str, int]:
+        """Queue -> its messages, of those that have any."""
+        with translated("SQS ListQueues"):
+            pages = self.sqs.get_paginator("list_queues").paginate(
+                QueueNamePrefix=f"{self.installation}-"
+            )
+            urls = [url for page in pages for url in page.get("QueueUrls", ())]
+        found = {url.rpartition("/")[2]: self._depth(url) for url in urls}
+        own = {"interruptions", "undelivered", "webhooks"}
+        return {
+            queue: depth
+            for queue, depth in found.items()
+            if depth and queue.removeprefix(f"{self.installation}-") not in own
+        }
+
+    def _depth(self, url: str) -> int:
+        counts = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        try:
+            with translated("SQS GetQueueAttributes", missing=_GONE):
+                found = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=counts)
+        except ObjectMissing:
+            return 0
+        return sum(int(each) for each in found.get("Attributes", {}).values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndedWork(_Removal):
+    """Everything of ours that makes pods."""
+
+    cluster: Cluster | None
+
+    name = "delete RayServices, RayJobs, bridges and Services"
+    takes = "up to 15 minutes: workers end what they have"
+
+    def apply(self) -> None:
+        """One kind after the other, each until it is gone."""
+        if self.cluster is None:
+            return
+        for kind in _WORK:
+            self.cluster.delete_all(kind, namespace=NAMESPACE)
+        self.cluster.delete_all("deployments,cronjobs,jobs", namespace=NAMESPACE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndedNodes(_Removal):
+    """Karpenter ends its nodes while it is still there."""
+
+    cluster: Cluster | None
+    ec2: Any
+    installation: str
+    wait_s: float = 1200
+    sleep: Callable[[float], None] = time.sleep
+
+    name = "delete NodePools, and wait for the last node"
+    takes = "2 to 10 minutes"
+
+    def apply(self) -> None:
+        """Until no NodeClaim, no instance and no network interface of a node is left."""
+        if self.cluster is not None:
+            self.cluster.delete_all("nodepools")
+            self.cluster.delete_all("nodeclaims")
+        waited = 0.0
+        while left := self.left():
+            if waited >= self.wait_s:
+                raise NotReady(
+                    f"still there after {self.wait_s:g} s: {', '.join(left)}. Karpenter's log says "
+                    "what holds them; Terraform could not delete their subnets"
+                )
+            self.sleep(_LOOK_S)
+            waited += _LOOK_S
+
+    def left(self) -> list[str]:
+        """Instances of Karpenter, and interfaces that outlive them."""
+        owned = {
+            "Name": f"tag:kubernetes.io/cluster/{self.installation}",
+            "Values": ["owned"],
+        }
+        alive = {"Name": "instance-state-name", "Values": ["pending", "running", "shutting-down"]}
+        node = {"Name": "tag-key", "Values": [_NODE_TAG.removeprefix("tag:")]}
+        pods = {"Name": "tag:cluster.k8s.amazonaws.com/name", "Values": [self.installation]}
+        free = {"Name": "status", "Values": ["available"]}
+        with translated("EC2 DescribeInstances"):
+            found = self.ec2.describe_instances(Filters=[owned, node, alive])["Reservations"]
+            strays = self.ec2.describe_network_interfaces(Filters=[pods, free])["NetworkInterfaces"]
+        for each in strays:
+            # The CNI's, of a node that is gone: nobody else deletes it.
+            with translated("EC2 DeleteNetworkInterface"):
+                self.ec2.delete_network_interface(NetworkInterfaceId=each["NetworkInterfaceId"])
+        return [each["InstanceId"] for r in found for each in r["Instances"]]

@@ -1,0 +1,33 @@
+"""GPU nodes as kubectl sees them."""
+
+from dataclasses import dataclass
+
+from darkroom.deploy.cluster import NAMESPACE, Cluster
+from darkroom.deploy.smoke import Nodes
+
+_SELECTED = "darkroom/nodes"
+
+
+@dataclass(frozen=True)
+class ClusterNodes(Nodes):
+    """The nodes of one cluster."""
+
+    cluster: Cluster
+
+    def gpu(self) -> list[str]:
+        return [
+            node["metadata"]["name"]
+            for node in self.cluster.items("nodes")
+            if node["metadata"].get("labels", {}).get(_SELECTED) == "gpu"
+        ]
+
+    def pulled(self) -> list[str]:
+        """By the kubelet's events: it says `already present` of what was in the snapshot."""
+        nodes = set(self.gpu())
+        return [
+            event["message"].partition('"')[2].partition('"')[0]
+            for event in self.cluster.items("events", namespace=NAMESPACE)
+            if event.get("reason") == "Pulled"
+            and event.get("source", {}).get("host") in nodes
+            and event["message"].startswith("Successfully pulled")
+        ]

@@ -1,0 +1,171 @@
+"""What others made late, and what still carries the name at the end."""
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from darkroom.deploy.snapshots import delete, listed
+from darkroom.deploy.step import Standing
+from records.errors import RecordsError, translated
+
+#: Service -> (operation, the list in its answer, the item's name): of what a name shows whose it
+#: is. `None`: the item is its name.
+_LISTINGS: tuple[tuple[str, str, str, str | None], ...] = (
+    ("s3", "list_buckets", "Buckets", "Name"),
+    ("sqs", "list_queues", "QueueUrls", None),
+    ("sns", "list_topics", "Topics", "TopicArn"),
+    ("dynamodb", "list_tables", "TableNames", None),
+    ("lambda", "list_functions", "Functions", "FunctionName"),
+    ("apigateway", "get_rest_apis", "items", "name"),
+    ("secretsmanager", "list_secrets", "SecretList", "Name"),
+    ("eks", "list_clusters", "clusters", None),
+    ("ecr", "describe_repositories", "repositories", "repositoryName"),
+    ("logs", "describe_log_groups", "logGroups", "logGroupName"),
+    ("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName"),
+    ("events", "list_rules", "Rules", "Name"),
+    ("iam", "list_roles", "Roles", "RoleName"),
+    ("iam", "list_instance_profiles", "InstanceProfiles", "InstanceProfileName"),
+    ("cloudformation", "list_stacks", "StackSummaries", "StackName"),
+)
+_TAG = "darkroom:installation"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leftovers:
+    """Log groups of EKS and Lambda, snapshots, Karpenter's instance profiles: by name and tag."""
+
+    connect: Callable[[str], Any]
+    installation: str
+    say: Callable[[str], None]
+
+    name = "what others made late"
+    takes = "seconds"
+
+    def check(self) -> Standing:
+        """Never done: it is the look itself that counts."""
+        return Standing(done=False)
+
+    def apply(self) -> None:
+        """Delete what is known to come late; each that cannot be deleted is said, not fatal."""
+        for what, remove in self._late():
+            try:
+                remove()
+                self.say(f"deleted {what}")
+            except RecordsError as error:
+                self.say(f"could not delete {what}: {error}")
+
+    def undo(self) -> None:
+        """A removal is not taken back."""
+
+    def _late(self) -> Iterator[tuple[str, Callable[[], object]]]:
+        yield from self._logs()
+        yield from self._snapshots()
+        yield from self._profiles()
+
+    def _logs(self) -> Iterator[tuple[str, Callable[[], object]]]:
+        logs = self.connect("logs")
+        # Lambda's last line, and EKS's, may come after Terraform has deleted their groups.
+        for prefix in (
+            f"/aws/lambda/{self.installation}-",
+            f"/aws/eks/{self.installation}/",
+            f"/aws/containerinsights/{self.installation}/",
+        ):
+            with translated("CloudWatch Logs DescribeLogGroups"):
+                found = logs.describe_log_groups(logGroupNamePrefix=prefix)["logGroups"]
+            for group in found:
+                name = group["logGroupName"]
+                yield f"log group {name}", _deleting(logs.delete_log_group, logGroupName=name)
+
+    def _snapshots(self) -> Iterator[tuple[str, Callable[[], object]]]:
+        ec2 = self.connect("ec2")
+        for snapshot in listed(ec2, self.installation):
+            yield f"snapshot {snapshot.id}", functools.partial(delete, ec2, [snapshot])
+
+    def _profiles(self) -> Iterator[tuple[str, Callable[[], object]]]:
+        iam = self.connect("iam")
+        with translated("IAM ListInstanceProfiles"):
+            pages = iam.get_paginator("list_instance_profiles").paginate()
+            found = [each for page in pages for each in page["InstanceProfiles"]]
+        for profile in found:
+            name = profile["InstanceProfileName"]
+            # Karpenter's begin with the cluster's name and end in a hash.
+            if not name.startswith(f"{self.installation}_"):
+                continue
+            for role in profile["Roles"]:
+                with translated("IAM RemoveRoleFromInstanceProfile"):
+                    iam.remove_role_from_instance_profile(
+                        InstanceProfileName=name, RoleName=role["RoleName"]
+                    )
+            yield (
+                f"instance profile {name}",
+                _deleting(iam.delete_instance_profile, InstanceProfileName=name),
+            )
+
+
+def _deleting(call: Callable[..., object], **named: str) -> Callable[[], object]:
+    def deleted() -> object:
+        with translated("AWS"):
+            return call(**named)
+
+    return deleted
+
+
+def carrying(connect: Callable[[str], Any], installation: str) -> tuple[list[str], list[str]]:
+    """(what in the account still carries the name, which services could not be asked)."""
+    found, silent = [], []
+    for service, operation, items, name in _LISTINGS:
+        try:
+            for each in _pages(connect(service), operation, items):
+                called = str(each[name] if name else each)
+                if each_is_ours(called, installation) and not _is_past(each):
+                    found.append(f"{service}: {called}")
+        except RecordsError as error:
+            silent.append(f"{service}: {error}")
+    try:
+        named = {each.partition(": ")[2].rpartition(":")[2] for each in found}
+        for arn in _tagged(connect("resourcegroupstaggingapi"), installation):
+            if arn.rpartition(":")[2] not in named:
+                found.append(f"tag: {arn}{_end_of(connect, arn)}")
+    except RecordsError as error:
+        silent.append(f"tags: {error}")
+    return list(dict.fromkeys(found)), silent
+
+
+def _end_of(connect: Callable[[str], Any], arn: str) -> str:
+    """When a key goes by itself: AWS keeps one for a week, so that a deletion can be taken back."""
+    if ":kms:" not in arn:
+        return ""
+    with translated("KMS DescribeKey"):
+        key = connect("kms").describe_key(KeyId=arn)["KeyMetadata"]
+    at = key.get("DeletionDate")
+    return f" (costs nothing, goes by itself on {at:%Y-%m-%d})" if at else ""
+
+
+def each_is_ours(called: str, installation: str) -> bool:
+    """Whether a name, a URL or an ARN is of the installation, not of one with a longer name."""
+    last = called.rpartition("/")[2] if "://" in called else called.rpartition(":")[2]
+    words = last.replace("/", "-").replace("_", "-").strip("-")
+    words = words.removeprefix("aws-lambda-").removeprefix("aws-eks-")
+    return words in (installation, f"{installation}Stack") or words.startswith(f"{installation}-")
+
+
+def _is_past(each: Any) -> bool:
+    # CloudFormation goes on listing what is deleted.
+    return isinstance(each, dict) and each.get("StackStatus") == "DELETE_COMPLETE"
+
+
+def _pages(client: Any, operation: str, items: str) -> Iterator[Any]:
+    with translated(operation):
+        if client.can_paginate(operation):
+            for page in client.get_paginator(operation).paginate():
+                yield from page.get(items, ())
+        else:
+            yield from getattr(client, operation)().get(items, ())
+
+
+def _tagged(tagging: Any, installation: str) -> Sequence[str]:
+    wanted = [{"Key": _TAG, "Values": [installation]}]
+    with translated("GetResources"):
+        pages = tagging.get_paginator("get_resources").paginate(TagFilters=wanted)
+        return [each["ResourceARN"] for page in pages for each in page["ResourceTagMappingList"]]

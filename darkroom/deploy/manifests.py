@@ -1,0 +1,86 @@
+"""Our own objects on the cluster: rendered here, applied by server."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from darkroom.cluster.images import Images
+from darkroom.cluster.installation import Installation
+from darkroom.cluster.render import Rendering
+from darkroom.cluster.snapshot import Snapshot
+from darkroom.deploy.cluster import MANAGER, NAMESPACE, Cluster
+from darkroom.deploy.step import Standing
+from jobs.catalogue import Catalogue
+
+_READY_S = 900
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderedManifests:
+    """The folder that is applied: nothing is open in it."""
+
+    catalogue: Catalogue
+    outputs: Path
+    images: Path
+    #: The snapshot that GPU nodes are to start from, if there is one.
+    snapshot: Callable[[Images], Snapshot | None]
+    overlay: str
+    folder: Path
+
+    name = "manifests rendered"
+    takes = "a second"
+
+    def check(self) -> Standing:
+        """Always to be done: to render is quicker than to compare."""
+        return Standing(done=False)
+
+    def apply(self) -> None:
+        """Write the folder."""
+        images = Images.from_file(self.images, digests_only=True)
+        Rendering(
+            catalogue=self.catalogue,
+            installation=Installation.from_outputs(self.outputs),
+            images=images,
+            snapshot=self.snapshot(images),
+        ).write(self.overlay, self.folder)
+
+    def undo(self) -> None:
+        """Nothing: a folder of this machine costs nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppliedManifests:
+    """The rendered folder on the cluster, and its Ray ready."""
+
+    cluster: Cluster
+    folder: Path
+
+    name = "manifests applied"
+    takes = "3 to 10 minutes: the first image on the system node"
+
+    def check(self) -> Standing:
+        """Whether an apply would change anything, and Ray is ready."""
+        differs = self.cluster.kubectl(
+            "diff", *MANAGER, "-k", str(self.folder), expected=(0, 1)
+        ).strip()
+        services = self.cluster.items("rayservices", namespace=NAMESPACE)
+        return Standing(done=not differs and bool(services) and all(map(_ready, services)))
+
+    def apply(self) -> None:
+        """Apply, and wait for the RayServices. A conflict is somebody's edit: not forced."""
+        disruption = self.folder / "operators/disruption.yaml"
+        self.cluster.kubectl("apply", *MANAGER, "-f", str(disruption))
+        self.cluster.kubectl("apply", *MANAGER, "-k", str(self.folder))
+        self.cluster.kubectl(
+            "wait", "rayservices", "--all", "-n", NAMESPACE, "--for=condition=Ready",
+            f"--timeout={_READY_S}s", limit_s=_READY_S + 60,
+        )  # fmt: skip
+
+    def undo(self) -> None:
+        """Nothing: `darkroom destroy` takes them away in an order of its own."""
+
+
+def _ready(service: dict[str, object]) -> bool:
+    status = service.get("status")
+    conditions = status.get("conditions", ()) if isinstance(status, dict) else ()
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)

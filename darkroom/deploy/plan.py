@@ -1,0 +1,285 @@
+"""The steps of an installation, in order: what `deploy` does, what `destroy` does."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from darkroom.cluster.images import Images
+from darkroom.cluster.installation import Installation
+from darkroom.cluster.snapshot import Snapshot, resolve
+from darkroom.deploy.access import KubeAccess
+from darkroom.deploy.account import Account
+from darkroom.deploy.cluster import Cluster, write_kubeconfig
+from darkroom.deploy.definitions import CustomResources
+from darkroom.deploy.farewell import DrainedJobs, EndedNodes, EndedWork, StoppedIntake
+from darkroom.deploy.gpu_nodes import ClusterNodes
+from darkroom.deploy.images import GivenImages, PushedImages
+from darkroom.deploy.infrastructure import Infrastructure
+from darkroom.deploy.journal import Journal
+from darkroom.deploy.leftovers import Leftovers
+from darkroom.deploy.manifests import AppliedManifests, RenderedManifests
+from darkroom.deploy.models import DefaultModel
+from darkroom.deploy.operators import OPERATORS, Operator
+from darkroom.deploy.preflight import Preflight, demand
+from darkroom.deploy.program import ALL, Programs, find
+from darkroom.deploy.secrets import KubernetesSecrets
+from darkroom.deploy.smoke import SmokeTest
+from darkroom.deploy.snapshot_step import NodeSnapshot, contents_of
+from darkroom.deploy.state_bucket import StateBucket
+from darkroom.deploy.step import Step, Undoing
+from darkroom.deploy.terraform import Backend, Terraform
+from darkroom.deploy.wanted import MODULE, ROOT, Wanted
+from darkroom.prices import Prices
+from jobs.catalogue import Catalogue, Runtime
+from records.errors import translated
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """One installation and all that its steps work on. What it reads, it reads when asked."""
+
+    wanted: Wanted
+    account: Account
+    connect: Callable[[str], Any]
+    programs: Programs
+    journal: Journal
+    catalogue: Catalogue
+    #: Makes the Lambda's zip if it is not there.
+    package: Callable[[], object]
+    unlock: str | None = None
+    adopt: bool = False
+    delete_data: bool = False
+    drain_s: float = 0
+    #: An emulator, whose buckets have no host names of their own.
+    emulated: bool = False
+    environ: Mapping[str, str] = field(default_factory=dict)
+    module: Path = MODULE
+
+    def deploy(self) -> list[Step]:
+        """From nothing to a picture."""
+        return [
+            self.preflight,
+            self.state_bucket,
+            self.infrastructure,
+            self.images,
+            self.snapshot,
+            self.rendered,
+            self.access,
+            CustomResources(cluster=self.cluster, folder=self.wanted.home / "crds"),
+            *self.operators(),
+            KubernetesSecrets(
+                cluster=self.cluster,
+                secrets=self.connect("secretsmanager"),
+                installation=self.wanted.name,
+            ),
+            AppliedManifests(cluster=self.cluster, folder=self.wanted.manifests),
+            self.model,
+            self.smoke,
+        ]
+
+    def destroy(self, cluster: Cluster | None) -> list[Step]:
+        """From whatever there is to nothing; `cluster` if there is one."""
+        name, ec2 = self.wanted.name, self.connect("ec2")
+        operators = [Undoing(each) for each in reversed(self.operators())] if cluster else []
+        return [
+            StoppedIntake(functions=self.connect("lambda"), installation=name, cluster=cluster),
+            DrainedJobs(
+                sqs=self.connect("sqs"),
+                installation=name,
+                say=self.journal.say,
+                wait_s=self.drain_s,
+            ),
+            EndedWork(cluster=cluster),
+            EndedNodes(cluster=cluster, ec2=ec2, installation=name),
+            *operators,
+            Undoing(self.smoke),
+            Undoing(self.infrastructure),
+            Leftovers(connect=self.connect, installation=name, say=self.journal.say),
+            Undoing(self.state_bucket),
+        ]
+
+    def reached(self) -> Cluster | None:
+        """The cluster, if there is one."""
+        there = write_kubeconfig(
+            self.connect("eks"), self.wanted.name, self.wanted.region, self.wanted.kubeconfig
+        )
+        return self.cluster if there else None
+
+    def operators(self) -> list[Operator]:
+        """In the order of their installation."""
+        return [
+            Operator(
+                cluster=self.cluster,
+                operator=name,
+                values=self.wanted.manifests / f"operators/{name}.yaml",
+            )
+            for name in OPERATORS
+        ]
+
+    @property
+    def cluster(self) -> Cluster:
+        """The cluster by its kubeconfig, whether that is there or not."""
+        return Cluster(programs=self.programs, kubeconfig=self.wanted.kubeconfig)
+
+    @property
+    def access(self) -> KubeAccess:
+        return KubeAccess(
+            eks=self.connect("eks"),
+            cluster=self.cluster,
+            installation=self.wanted.name,
+            region=self.wanted.region,
+        )
+
+    @property
+    def preflight(self) -> Preflight:
+        return Preflight(
+            connect=self.connect,
+            programs=lambda: [find(each, self.programs.environ.get("PATH")) for each in ALL],
+            region=self.wanted.region,
+            wanted=demand(
+                self.catalogue,
+                new_vpc=self.wanted.vpc is None,
+                nat_gateways=3 if self.wanted.overlay == "prod" else 1,
+                own_bucket=self.wanted.bucket is not None,
+                system=("t4g.large", 3 if self.wanted.overlay == "prod" else 1),
+            ),
+            images_given=self.wanted.images is not None,
+            snapshot=self.wanted.snapshot is not None or self.wanted.build_snapshot,
+            say=self.journal.say,
+        )
+
+    @property
+    def state_bucket(self) -> StateBucket:
+        return StateBucket(
+            s3=self.connect("s3"),
+            bucket=self.wanted.state_bucket(self.account.id),
+            region=self.wanted.region,
+            partition=self.account.partition,
+            installation=self.wanted.name,
+            delete=self.delete_data,
+        )
+
+    @property
+    def infrastructure(self) -> Infrastructure:
+        return Infrastructure(
+            terraform=self.terraform,
+            secrets=self.connect("secretsmanager"),
+            outputs=self.wanted.outputs,
+            package=self.package,
+            unlock=self.unlock,
+            adopt=self.adopt,
+            delete_data=self.delete_data,
+        )
+
+    @property
+    def terraform(self) -> Terraform:
+        """The root module of the repository, with a state of this installation's own."""
+        wanted = self.wanted
+        return Terraform(
+            programs=self.programs,
+            module=self.module,
+            home=self.wanted.home,
+            backend=Backend(
+                bucket=wanted.state_bucket(self.account.id),
+                key=wanted.state_key,
+                region=wanted.region,
+                path_style=self.emulated,
+            ),
+            var_files=[self.module / f"envs/{wanted.overlay}.tfvars", wanted.write_variables()],
+            environ=self.environ,
+        )
+
+    @property
+    def images(self) -> Step:
+        if self.wanted.images is not None:
+            return GivenImages(given=self.wanted.images, file=self.wanted.images_file)
+        gpus = any(each.replicas.num_gpus for each in self.catalogue.runtimes.values())
+        return PushedImages(
+            ecr=self.connect("ecr"),
+            programs=self.programs,
+            installation=self.wanted.name,
+            architecture="arm64",
+            file=self.wanted.images_file,
+            targets=("bridge", "serve-cpu", *(["serve-gpu"] if gpus else []), "ui"),
+        )
+
+    @property
+    def snapshot(self) -> NodeSnapshot:
+        return NodeSnapshot(
+            wanted=self.wanted,
+            ec2=self.connect("ec2"),
+            ssm=self.connect("ssm"),
+            images=self.wanted.images_file,
+            contents=lambda images: contents_of(images, self.connect("ecr")),
+            say=self.journal.say,
+        )
+
+    @property
+    def rendered(self) -> RenderedManifests:
+        return RenderedManifests(
+            catalogue=self.catalogue,
+            outputs=self.wanted.outputs,
+            images=self.wanted.images_file,
+            snapshot=self._snapshot,
+            overlay=self.wanted.overlay,
+            folder=self.wanted.manifests,
+        )
+
+    @property
+    def model(self) -> DefaultModel:
+        runtime = self.catalogue.runtimes[self.wanted.runtime]
+        return DefaultModel(
+            s3=self.connect("s3"),
+            bucket=self.wanted.bucket or self._bucket_name("models"),
+            path=runtime.models[_default_model(runtime)].path,
+            root=ROOT,
+        )
+
+    @property
+    def smoke(self) -> SmokeTest:
+        on_gpu = self.catalogue.runtimes[self.wanted.runtime].replicas.num_gpus > 0
+        return SmokeTest(
+            api_url=lambda: self.installation.api_url,
+            api_key=lambda: self.secret("first-key"),
+            sqs=self.connect("sqs"),
+            sns=self.connect("sns"),
+            notices_topic=lambda: self.installation.config("webhooks")[
+                "DARKROOM_NOTICES_TOPIC_ARN"
+            ],
+            installation=self.wanted.name,
+            model=_default_model(self.catalogue.runtimes[self.wanted.runtime]),
+            say=self.journal.say,
+            nodes=ClusterNodes(self.cluster) if on_gpu else None,
+            cached=lambda: self._snapshot(self._given()) is not None,
+            gpu_hour_usd=Prices.listed().instance_hour("g5.xlarge", spot=True) if on_gpu else None,
+        )
+
+    @cached_property
+    def installation(self) -> Installation:
+        """What Terraform has made."""
+        return Installation.from_outputs(self.wanted.outputs)
+
+    def secret(self, name: str) -> str:
+        """One of the installation's secrets."""
+        with translated(f"Secrets Manager, {self.wanted.name}/{name}"):
+            answer = self.connect("secretsmanager").get_secret_value(
+                SecretId=f"{self.wanted.name}/{name}"
+            )
+        return str(answer["SecretString"])
+
+    def _snapshot(self, images: Images) -> Snapshot | None:
+        return resolve(
+            self.connect("ec2"), given=self.wanted.snapshot, images=images.on_gpu_nodes()
+        )
+
+    def _given(self) -> Images:
+        return Images.from_file(self.wanted.images_file, digests_only=True)
+
+    def _bucket_name(self, word: str) -> str:
+        return f"{self.wanted.name}-{word}-{self.account.id}-{self.wanted.region}"
+
+
+def _default_model(runtime: Runtime) -> str:
+    return runtime.default_model or next(iter(runtime.models))

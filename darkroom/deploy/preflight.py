@@ -1,0 +1,214 @@
+"""What is looked at before anything is changed: nothing here writes."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+from darkroom.deploy import quota
+from darkroom.deploy.errors import Unfit
+from darkroom.deploy.program import Found
+from darkroom.deploy.quota import Demand, Finding, Quota, Reading
+from darkroom.deploy.step import Standing
+from jobs.catalogue import Catalogue
+from records.errors import ObjectMissing, RecordsError, Unavailable, translated
+
+#: Families of GPU instances that our images run on, as they are preferred.
+FAMILIES = ("g5", "g6", "g6e", "g4dn")
+SPOT_ROLE = "AWSServiceRoleForEC2Spot"
+_VCPUS = {"t4g.medium": 2, "t4g.large": 2, "t3a.large": 2}
+
+
+def judged_region(region: str, offered: Iterable[str]) -> Iterator[Finding]:
+    """Whether the region has GPUs that the NodePools ask for; else what to write there."""
+    families = {kind.partition(".")[0] for kind in offered}
+    if "g5" in families:
+        return
+    there = [family for family in FAMILIES if family in families]
+    if not there:
+        yield Finding(
+            fatal=True,
+            text=f"{region} has none of {', '.join(FAMILIES)}: choose another region by --region",
+        )
+        return
+    yield Finding(
+        fatal="g6" not in there,
+        text=f"{region} has no g5, but {', '.join(there)}: write that at instance-family in "
+        "manifests/base/node-pools.yaml" + (", or leave it: g6 is there" * ("g6" in there)),
+    )
+
+
+def judged_programs(found: Iterable[Found], *, images_given: bool) -> Iterator[Finding]:
+    """What is missing of the programs; of docker and buildah one is enough."""
+    by_name = {each.needed.name: each for each in found}
+    builders = [by_name.pop(name) for name in ("docker", "buildah") if name in by_name]
+    for each in by_name.values():
+        if each.fault:
+            yield Finding(
+                fatal=True, text=f"{each.fault}: it {each.needed.why}. {each.needed.where}"
+            )
+    if not images_given and all(each.fault for each in builders):
+        faults = "; ".join(str(each.fault) for each in builders)
+        yield Finding(fatal=True, text=f"{faults}: one of them builds the images, or say --images")
+
+
+def demand(
+    catalogue: Catalogue,
+    *,
+    new_vpc: bool,
+    nat_gateways: int,
+    own_bucket: bool,
+    system: tuple[str, int],
+) -> Demand:
+    """What the largest of everything in runtimes.yaml may come to."""
+    gpus, other = 0.0, 0.0
+    for runtime in catalogue.runtimes.values():
+        replicas = runtime.replicas
+        if replicas.num_gpus:
+            gpus += replicas.max * replicas.num_gpus
+        else:
+            other += replicas.max * (replicas.num_cpus + 1)
+        other += runtime.bridges.max * 0.2
+    kind, count = system
+    return Demand(
+        gpu_nodes=ceil(gpus),
+        spot=True,
+        # One more while a node is replaced.
+        system_vcpus=_VCPUS.get(kind, 4) * (count + 1),
+        other_vcpus=ceil(other),
+        new_vpc=new_vpc,
+        nat_gateways=nat_gateways,
+        buckets=2 + (not own_bucket),
+        messages_a_second=60,
+        lambdas=100,
+    )
+
+
+def read_quotas(
+    connect: Callable[[str], Any], quotas: Sequence[Quota] = quota.ALL
+) -> dict[Quota, Reading]:
+    """Each quota's limit, and how much of it is in use where that is one call."""
+    service, counts = connect("service-quotas"), _counts(connect)
+    readings = {}
+    for each in quotas:
+        used, unread = _used(counts.get(each))
+        try:
+            limit = _limit(service, each)
+            readings[each] = Reading(limit=limit, used=used, why=unread)
+        except RecordsError as error:
+            readings[each] = Reading(limit=None, used=used, why=str(error))
+    return readings
+
+
+def _limit(service: Any, wanted: Quota) -> float:
+    with translated("Service Quotas", missing=frozenset({"NoSuchResourceException"})):
+        if wanted.code:
+            answer = service.get_service_quota(ServiceCode=wanted.service, QuotaCode=wanted.code)
+            return float(answer["Quota"]["Value"])
+        pages = service.get_paginator("list_service_quotas").paginate(ServiceCode=wanted.service)
+        for page in pages:
+            for each in page["Quotas"]:
+                if wanted.called in each["QuotaName"].lower():
+                    return float(each["Value"])
+    raise Unavailable("AWS lists no quota of that name")
+
+
+def _counts(connect: Callable[[str], Any]) -> Mapping[Quota, Callable[[], int]]:
+    ec2, s3 = connect("ec2"), connect("s3")
+    return {
+        quota.VPCS: lambda: len(ec2.describe_vpcs()["Vpcs"]),
+        quota.ADDRESSES: lambda: len(ec2.describe_addresses()["Addresses"]),
+        quota.BUCKETS: lambda: len(s3.list_buckets()["Buckets"]),
+    }
+
+
+def _used(count: Callable[[], int] | None) -> tuple[float | None, str]:
+    if count is None:
+        return None, ""
+    try:
+        with translated("what is in use"):
+            return count(), ""
+    except RecordsError as error:
+        return None, str(error)
+
+
+def read_families(ec2: Any) -> list[str]:
+    """Types of the families above that the region offers."""
+    wanted = [{"Name": "instance-type", "Values": [f"{family}.*" for family in FAMILIES]}]
+    with translated("EC2 DescribeInstanceTypeOfferings"):
+        pages = ec2.get_paginator("describe_instance_type_offerings").paginate(
+            LocationType="region", Filters=wanted
+        )
+        return [each["InstanceType"] for page in pages for each in page["InstanceTypeOfferings"]]
+
+
+def judged_spot_role(iam: Any) -> Iterator[Finding]:
+    """Without its service-linked role EC2 gives an account no spot instance."""
+    try:
+        with translated("IAM GetRole", missing=frozenset({"NoSuchEntity"})):
+            iam.get_role(RoleName=SPOT_ROLE)
+    except ObjectMissing:
+        yield Finding(
+            fatal=False,
+            text="no service-linked role of spot: until it is there GPU nodes are on demand only. "
+            "aws iam create-service-linked-role --aws-service-name spot.amazonaws.com",
+        )
+    except Unavailable as error:
+        yield Finding(fatal=False, text=f"whether spot has its role is not readable ({error})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preflight:
+    """The first step: looks, says what it could not read, and stops what cannot work."""
+
+    connect: Callable[[str], Any]
+    programs: Callable[[], Sequence[Found]]
+    region: str
+    wanted: Demand
+    images_given: bool
+    snapshot: bool
+    say: Callable[[str], None]
+
+    name = "preflight"
+    takes = "seconds"
+
+    def check(self) -> Standing:
+        """Never done: quotas and programs change between runs."""
+        return Standing(done=False)
+
+    def apply(self) -> None:
+        """Say all findings; `Unfit` if one of them is fatal."""
+        findings = list(self.findings())
+        for finding in findings:
+            self.say(("✗ " if finding.fatal else "! ") + finding.text)
+        if any(finding.fatal for finding in findings):
+            raise Unfit("nothing was changed: what is marked ✗ above has to be mended first")
+
+    def undo(self) -> None:
+        """Nothing was made."""
+
+    def findings(self) -> Iterator[Finding]:
+        """All judgements."""
+        yield from judged_programs(self.programs(), images_given=self.images_given)
+        if self.wanted.gpu_nodes:
+            try:
+                offered = read_families(self.connect("ec2"))
+                yield from judged_region(self.region, offered)
+            except RecordsError as error:
+                yield Finding(fatal=False, text=f"GPUs of {self.region} not readable ({error})")
+        yield from judged_spot_role(self.connect("iam"))
+        readings = read_quotas(self.connect)
+        yield from quota.judged(self.wanted, readings, self.region)
+        if self.wanted.gpu_nodes:
+            yield from self._burst(readings)
+
+    def _burst(self, readings: Mapping[Quota, Reading]) -> Iterator[Finding]:
+        burst = quota.largest_burst(readings, snapshot=self.snapshot)
+        if burst is None:
+            yield Finding(fatal=False, text="the largest burst of GPU nodes: not known")
+        else:
+            nodes, bound = burst
+            yield Finding(
+                fatal=False,
+                text=f"the largest burst that the quotas allow: {nodes} GPU nodes, by {bound}",
+            )

@@ -1,0 +1,145 @@
+"""Quotas of an account: which there are, what an installation needs of them, what to do."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quota:
+    """One limit that AWS sets an account in a region."""
+
+    service: str
+    name: str
+    #: Empty: it is found by `called`, a part of its name in lower case.
+    code: str = ""
+    called: str = ""
+    #: What AWS gives a new account, where it says so.
+    usual: float | None = None
+
+    @property
+    def title(self) -> str:
+        """For people, who look it up by its code."""
+        return f"{self.name} ({self.code})" if self.code else self.name
+
+
+GPU_ON_DEMAND = Quota(code="L-DB2E81BA", service="ec2", name="on-demand G and VT vCPUs", usual=0)
+GPU_SPOT = Quota(code="L-3819A6DF", service="ec2", name="spot G and VT vCPUs", usual=0)
+STANDARD = Quota(code="L-1216C47A", service="ec2", name="on-demand standard vCPUs", usual=5)
+VPCS = Quota(code="L-F678F1CE", service="vpc", name="VPCs in a region", usual=5)
+NATS = Quota(code="L-FE5A380F", service="vpc", name="NAT gateways in a zone", usual=5)
+ADDRESSES = Quota(code="L-0263D0A3", service="ec2", name="Elastic IP addresses", usual=5)
+BUCKETS = Quota(code="L-DC2B2D3D", service="s3", name="buckets in an account")
+PUBLISHES = Quota(code="L-F8E2BA85", service="sns", name="SNS messages a second")
+LAMBDAS = Quota(code="L-B99A9384", service="lambda", name="concurrent Lambdas", usual=1000)
+FILL_RATE = Quota(
+    called="initialization rate", service="ebs", name="EBS volume initialisation, MiB/s together"
+)
+ALL = (
+    GPU_ON_DEMAND, GPU_SPOT, STANDARD, VPCS, NATS, ADDRESSES, BUCKETS, PUBLISHES, LAMBDAS,
+    FILL_RATE,
+)  # fmt: skip
+
+#: vCPUs of the smallest node that a replica fits on (g5.xlarge).
+VCPUS_A_GPU = 4
+#: MiB/s at which a GPU node's volume is filled from its snapshot.
+FILL_MIB_S = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demand:
+    """What an installation may come to use at its largest."""
+
+    gpu_nodes: int
+    spot: bool
+    system_vcpus: int
+    #: Of nodes for replicas without a GPU, and of bridges that find no room.
+    other_vcpus: int
+    new_vpc: bool
+    nat_gateways: int
+    buckets: int
+    messages_a_second: float
+    lambdas: int
+
+    def of(self, quota: Quota) -> float:
+        """What it needs of one quota."""
+        needs: dict[Quota, float] = {
+            GPU_ON_DEMAND: self.gpu_nodes * VCPUS_A_GPU,
+            GPU_SPOT: self.gpu_nodes * VCPUS_A_GPU if self.spot else 0,
+            STANDARD: self.system_vcpus + self.other_vcpus,
+            VPCS: int(self.new_vpc),
+            NATS: 1 if self.nat_gateways else 0,
+            ADDRESSES: self.nat_gateways,
+            BUCKETS: self.buckets,
+            PUBLISHES: self.messages_a_second,
+            LAMBDAS: self.lambdas,
+            FILL_RATE: self.gpu_nodes * FILL_MIB_S,
+        }
+        return needs[quota]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What was read of one quota; None: it could not be read, `why` says why."""
+
+    limit: float | None
+    used: float | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One judgement. `fatal`: what was asked for cannot work at all."""
+
+    fatal: bool
+    text: str
+
+
+def judged(demand: Demand, readings: Mapping[Quota, Reading], region: str) -> Iterator[Finding]:
+    """Each quota that is too small, or of which nothing is known."""
+    for quota, reading in readings.items():
+        needed = demand.of(quota)
+        if not needed:
+            continue
+        if reading.limit is None:
+            usual = f", usually {quota.usual:g}" if quota.usual is not None else ""
+            yield Finding(
+                fatal=False,
+                text=f"{quota.title}: not readable ({reading.why}){usual}; {needed:g} are needed",
+            )
+            continue
+        free = reading.limit - (reading.used or 0)
+        if free < needed:
+            used = f" of which {reading.used:g} are in use" if reading.used else ""
+            yield Finding(
+                fatal=free <= 0 and quota not in (GPU_ON_DEMAND, GPU_SPOT),
+                text=f"{quota.title}: {reading.limit:g}{used}, {needed:g} are "
+                f"needed. {raised(quota, needed + (reading.used or 0), region)}",
+            )
+
+
+def raised(quota: Quota, value: float, region: str) -> str:
+    """The command that asks AWS for more."""
+    if not quota.code:
+        return f"Ask for more in the Service Quotas console, under {quota.service}"
+    return (
+        f"Ask for more: aws service-quotas request-service-quota-increase --region {region} "
+        f"--service-code {quota.service} --quota-code {quota.code} --desired-value {value:g}"
+    )
+
+
+def largest_burst(readings: Mapping[Quota, Reading], *, snapshot: bool) -> tuple[int, str] | None:
+    """How many GPU nodes may come at once, and which quota ends it; None: not known."""
+    bounds = []
+    vcpus = [readings.get(quota) for quota in (GPU_SPOT, GPU_ON_DEMAND)]
+    if any(reading is None or reading.limit is None for reading in vcpus):
+        return None
+    together = sum(
+        int(((reading.limit or 0) - (reading.used or 0)) // VCPUS_A_GPU)
+        for reading in vcpus
+        if reading is not None
+    )
+    bounds.append((together, "spot and on-demand vCPUs of G instances"))
+    fill = readings.get(FILL_RATE)
+    if snapshot and fill is not None and fill.limit is not None:
+        bounds.append((int(fill.limit // FILL_MIB_S), FILL_RATE.name))
+    return min(bounds)

@@ -1,0 +1,65 @@
+"""Secrets of the cluster, from Secrets Manager: by standard input, in no file, in no log."""
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+from darkroom.deploy.cluster import NAMESPACE, Cluster
+from darkroom.deploy.step import Standing
+from records.errors import translated
+
+#: Secret in the cluster -> (its key, the last part of the name in Secrets Manager).
+SECRETS = {
+    "ray-token": ("auth_token", "ray-token"),
+    "webhook-signing": ("keys", "webhook-signing"),
+    "ui-api-key": ("key", "first-key"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class KubernetesSecrets:
+    """The three that pods read."""
+
+    cluster: Cluster
+    secrets: Any
+    installation: str
+
+    name = "Kubernetes Secrets"
+    takes = "seconds"
+
+    def check(self) -> Standing:
+        """Whether they have Secrets Manager's values."""
+        for name, (key, source) in SECRETS.items():
+            found = self.cluster.get("secret", name, namespace=NAMESPACE)
+            if found is None or found.get("data", {}).get(key) != _encoded(self._value(source)):
+                return Standing(done=False)
+        return Standing(done=True)
+
+    def apply(self) -> None:
+        """Write all three; the namespace first, which the manifests have, too."""
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+        if self.cluster.get("namespace", NAMESPACE) is None:
+            self.cluster.apply_text([namespace])
+        self.cluster.apply_text(
+            [
+                {
+                    "apiVersion": "v1",
+                    "kind": "Secret",
+                    "metadata": {"name": name, "namespace": NAMESPACE},
+                    "data": {key: _encoded(self._value(source))},
+                }
+                for name, (key, source) in SECRETS.items()
+            ]
+        )
+
+    def undo(self) -> None:
+        """Nothing: they go with the cluster."""
+
+    def _value(self, source: str) -> str:
+        with translated(f"Secrets Manager, {self.installation}/{source}"):
+            answer = self.secrets.get_secret_value(SecretId=f"{self.installation}/{source}")
+        return str(answer["SecretString"])
+
+
+def _encoded(value: str) -> str:
+    return base64.b64encode(value.encode()).decode()

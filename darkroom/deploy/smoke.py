@@ -1,0 +1,262 @@
+"""One job through the installation, and every promise about it looked at."""
+
+import hashlib
+import itertools
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from client.client import Client
+from client.errors import Refused, Unreachable
+from darkroom.deploy.errors import SmokeFailed
+from darkroom.deploy.step import Standing
+from darkroom.screen import timeline
+from jobs.view import JobView
+from records.errors import translated
+
+#: Seconds: a cold start without a snapshot, with an hour's worst spot market.
+_JOB_S, _NOTICE_S = 900, 120
+#: From the last job to no node: replica 2 min, worker 1, node 1, and some for the instance.
+_TO_ZERO_S = 900
+_LOOK_S = 5
+_TRIES = 5
+#: What a gateway answers for an app that is not awake yet.
+_PASSING = frozenset({429, 502, 503, 504})
+
+
+class Nodes:
+    """The GPU nodes of a cluster, as the smoke test looks at them."""
+
+    def gpu(self) -> list[str]:
+        """Their names."""
+        raise NotImplementedError
+
+    def pulled(self) -> list[str]:
+        """Images that GPU nodes pulled: none, if they were in the snapshot."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What the smoke test saw. Seconds and USD."""
+
+    view: JobView
+    to_notice_s: float
+    to_zero_s: float | None
+    split: list[tuple[str, float]]
+    usd: float | None
+    warnings: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """For people."""
+        [output, *_] = self.view.outputs
+        shown = [f"image: {output.bytes} bytes, sha256 {output.sha256[:12]}..., as recorded"]
+        shown += [f"  {name:<12} {took:7.1f} s" for name, took in self.split]
+        shown.append(f"from POST to notice: {self.to_notice_s:.1f} s")
+        if self.to_zero_s is not None:
+            shown.append(f"no GPU node again after {self.to_zero_s:.0f} s")
+        if self.usd is not None:
+            shown.append(f"cost of this job, its cold start and cooldown: {self.usd:.4f} USD")
+        return shown + [f"note: {warning}" for warning in self.warnings]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmokeTest:
+    """A job from POST to notice, its image by hash and size, the node by its cache, then nothing.
+
+    Its subscriber's queue has the name of the installation and is gone afterwards.
+    """
+
+    api_url: Callable[[], str]
+    api_key: Callable[[], str]
+    sqs: Any
+    sns: Any
+    notices_topic: Callable[[], str]
+    installation: str
+    model: str | None
+    say: Callable[[str], None]
+    #: None: a runtime without GPUs, or no cluster to look at.
+    nodes: Nodes | None = None
+    #: Whether GPU nodes start from a snapshot.
+    cached: Callable[[], bool] = lambda: False
+    gpu_hour_usd: float | None = None
+    job_s: float = _JOB_S
+    to_zero_s: float = _TO_ZERO_S
+    seen: list[Findings] = field(default_factory=list)
+
+    name = "smoke test: one job, from POST to nothing"
+    takes = "2 to 15 minutes"
+
+    def check(self) -> Standing:
+        """Never done: what worked yesterday is to be seen again."""
+        return Standing(done=False)
+
+    def apply(self) -> None:
+        """Post, wait, look; `SmokeFailed` says what is not as it should be."""
+        with self._inbox() as url:
+            view, to_notice_s = self._job(url)
+        self._image(view)
+        warnings = self._cache()
+        to_zero_s = self._until_zero()
+        findings = Findings(
+            view=view,
+            to_notice_s=to_notice_s,
+            to_zero_s=to_zero_s,
+            split=_split(view),
+            usd=self._usd(to_notice_s, to_zero_s),
+            warnings=warnings,
+        )
+        self.seen.append(findings)
+        for line in findings.lines():
+            self.say(line)
+
+    def undo(self) -> None:
+        """Delete the subscriber's queue that a killed test may have left."""
+        with translated("SQS"):
+            found = self.sqs.list_queues(QueueNamePrefix=self._queue_name())
+            for url in found.get("QueueUrls", ()):
+                self.sqs.delete_queue(QueueUrl=url)
+
+    def _job(self, inbox: str) -> tuple[JobView, float]:
+        wanted = {"task": "text-to-image", "prompt": "a red circle on a blue background", "seed": 7}
+        # An id of ours: posted again it is the same job.
+        request = {"id": f"smoke-{uuid.uuid4()}", "input": wanted} | (
+            {"model": self.model} if self.model else {}
+        )
+        with Client(self.api_url(), api_key=self.api_key()) as client:
+            posted = time.monotonic()
+            job = _posted(client, request)
+            for view in client.watch(job.uid, timeout_s=self.job_s):
+                job = view
+            if job.error is not None or not job.outputs:
+                why = job.error.message if job.error else "it has no image"
+                raise SmokeFailed(f"the job {job.uid} is {job.status}: {why}")
+            self._notice(inbox, job)
+            return client.job(job.uid), time.monotonic() - posted
+
+    def _notice(self, inbox: str, job: JobView) -> None:
+        deadline = time.monotonic() + _NOTICE_S
+        while time.monotonic() < deadline:
+            with translated("SQS ReceiveMessage"):
+                received = self.sqs.receive_message(
+                    QueueUrl=inbox, WaitTimeSeconds=2, MaxNumberOfMessages=10
+                )
+            for message in received.get("Messages", ()):
+                notice = json.loads(message["Body"])
+                if notice["id"] != job.id:
+                    continue
+                if notice["status"] != "completed" or not notice["result"]:
+                    raise SmokeFailed(f"the notice of job {job.uid} says {notice['status']}")
+                return
+        raise SmokeFailed(f"no notice of job {job.uid} came within {_NOTICE_S} s of its end")
+
+    def _image(self, view: JobView) -> None:
+        for output in view.outputs:
+            if output.url is None:
+                raise SmokeFailed(f"{output.key} has no address to fetch it from")
+            content = httpx.get(output.url, timeout=60).raise_for_status().content
+            digest = hashlib.sha256(content).hexdigest()
+            if (digest, len(content)) != (output.sha256, output.bytes):
+                raise SmokeFailed(
+                    f"{output.key} has {len(content)} bytes and sha256 {digest}; recorded are "
+                    f"{output.bytes} and {output.sha256}"
+                )
+
+    def _cache(self) -> tuple[str, ...]:
+        if self.nodes is None:
+            return ("this runtime has no GPU: nothing was seen of nodes and snapshots",)
+        pulled = self.nodes.pulled()
+        if not pulled:
+            return ()
+        told = f"a GPU node pulled {', '.join(pulled)}"
+        if self.cached():
+            raise SmokeFailed(f"{told}, although its snapshot should have it")
+        return (f"{told}: there is no snapshot with it",)
+
+    def _until_zero(self) -> float | None:
+        if self.nodes is None:
+            return None
+        began = time.monotonic()
+        while names := self.nodes.gpu():
+            if time.monotonic() - began > self.to_zero_s:
+                raise SmokeFailed(
+                    f"{', '.join(names)} still there {self.to_zero_s:g} s after the job: it costs "
+                    "money while nothing runs. `darkroom status` says what holds it"
+                )
+            time.sleep(_LOOK_S)
+        return time.monotonic() - began
+
+    def _usd(self, job_s: float, to_zero_s: float | None) -> float | None:
+        if self.gpu_hour_usd is None or to_zero_s is None:
+            return None
+        return (job_s + to_zero_s) / 3600 * self.gpu_hour_usd
+
+    def _queue_name(self) -> str:
+        return f"{self.installation}-smoke-test"
+
+    @contextmanager
+    def _inbox(self) -> Iterator[str]:
+        topic = self.notices_topic()
+        with translated("SQS CreateQueue"):
+            url = self.sqs.create_queue(QueueName=self._queue_name())["QueueUrl"]
+            wanted = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+            arn = wanted["Attributes"]["QueueArn"]
+            policy = _only_from(topic, arn)
+            self.sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy)})
+        subscription = None
+        try:
+            with translated("SNS Subscribe"):
+                subscription = self.sns.subscribe(
+                    TopicArn=topic,
+                    Protocol="sqs",
+                    Endpoint=arn,
+                    Attributes={"RawMessageDelivery": "true"},
+                    ReturnSubscriptionArn=True,
+                )["SubscriptionArn"]
+            yield url
+        finally:
+            with translated("SQS, SNS: the end of the smoke test's queue"):
+                if subscription:
+                    self.sns.unsubscribe(SubscriptionArn=subscription)
+                self.sqs.delete_queue(QueueUrl=url)
+
+
+def _posted(client: Client, request: dict[str, Any]) -> JobView:
+    """A Lambda that wakes may be slower than the gateway waits: asked again it is awake."""
+    for _ in range(_TRIES - 1):
+        try:
+            return client.submit(request)
+        except Unreachable:
+            pass
+        except Refused as refused:
+            if refused.problem.status not in _PASSING:
+                raise
+        time.sleep(_LOOK_S)
+    return client.submit(request)
+
+
+def _only_from(topic: str, queue: str) -> dict[str, Any]:
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "sns.amazonaws.com"},
+                "Action": "sqs:SendMessage",
+                "Resource": queue,
+                "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+            }
+        ],
+    }
+
+
+def _split(view: JobView) -> list[tuple[str, float]]:
+    """What each point took since the one before."""
+    points = timeline(view)
+    return [(name, at - before) for (_, before), (name, at) in itertools.pairwise(points)]

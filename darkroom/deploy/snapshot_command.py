@@ -1,0 +1,72 @@
+"""`darkroom snapshot build|list|prune`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from darkroom.cluster.images import Images
+from darkroom.deploy.snapshot_build import SnapshotBuilder, bottlerocket_version
+from darkroom.deploy.snapshot_step import contents_of, kubernetes_version
+from darkroom.deploy.snapshots import Kept, delete, listed, superfluous
+from darkroom.output import Json, emit
+from darkroom.screen import pairs_table, people
+from records.connect import connect
+
+snapshot_app = typer.Typer(no_args_is_help=True)
+
+Name = Annotated[str, typer.Option(help="name of the installation")]
+Region = Annotated[str, typer.Option(help="AWS region")]
+
+
+@snapshot_app.command(name="build")
+def build(
+    images: Annotated[Path, typer.Option(help="JSON file: name of the image -> by digest")],
+    name: Name = "darkroom-dev",
+    region: Region = "us-west-2",
+    as_json: Json = False,
+) -> None:
+    """Make a snapshot that holds the GPU nodes' images, unless there is one."""
+    release = Images.from_file(images, digests_only=True)
+    builder = SnapshotBuilder(
+        ec2=connect("ec2", region_name=region),
+        ssm=connect("ssm", region_name=region),
+        installation=name,
+        kubernetes=kubernetes_version(),
+        bottlerocket=bottlerocket_version(),
+        say=lambda text: people.print(text, markup=False),
+    )
+    made = builder.build(contents_of(release, connect("ecr", region_name=region)))
+    emit({"id": made.id, "size_gib": made.size_gib}, as_json=as_json, otherwise=made.id)
+
+
+@snapshot_app.command(name="list")
+def list_(name: Name = "darkroom-dev", region: Region = "us-west-2", as_json: Json = False) -> None:
+    """All snapshots of an installation, newest first."""
+    found = listed(connect("ec2", region_name=region), name)
+    if not as_json:
+        people.print(pairs_table([(each.id, _described(each)) for each in found]))
+    document = [vars(each) | {"made": each.made.isoformat()} for each in found]
+    emit(document, as_json=as_json, otherwise="")
+
+
+@snapshot_app.command(name="prune")
+def prune(
+    name: Name = "darkroom-dev",
+    region: Region = "us-west-2",
+    keep: Annotated[int, typer.Option(min=1, help="how many of the newest stay")] = 2,
+    used: Annotated[list[str] | None, typer.Option(help="id of one that stays in any case")] = None,
+    as_json: Json = False,
+) -> None:
+    """Delete older snapshots, and those that were never finished."""
+    ec2 = connect("ec2", region_name=region)
+    going = superfluous(listed(ec2, name), keep=keep, used=used or ())
+    gone = delete(ec2, going)
+    emit({"deleted": gone}, as_json=as_json, otherwise="\n".join(gone))
+
+
+def _described(each: Kept) -> str:
+    images = ", ".join(f"{name} {digest[7:19]}" for name, digest in each.images.items())
+    return (
+        f"{each.made:%Y-%m-%d %H:%M}  {each.size_gib} GiB  {each.state}  {images or 'unfinished'}"
+    )

@@ -1,0 +1,64 @@
+"""The snapshots of an installation: which there are, which may go."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from darkroom.cluster.snapshot import IMAGE_TAG
+from darkroom.deploy.snapshot_build import BUILD_TAG
+from records.errors import translated
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """One snapshot. Without images it is one that was never finished."""
+
+    id: str
+    made: datetime
+    size_gib: int
+    state: str
+    #: Name -> digest.
+    images: Mapping[str, str]
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> Self:
+        """As EC2 describes it."""
+        return cls(
+            id=found["SnapshotId"],
+            made=found["StartTime"],
+            size_gib=found["VolumeSize"],
+            state=found["State"],
+            images={
+                tag["Key"].removeprefix(IMAGE_TAG): tag["Value"]
+                for tag in found.get("Tags", ())
+                if tag["Key"].startswith(IMAGE_TAG)
+            },
+        )
+
+
+def listed(ec2: Any, installation: str) -> list[Kept]:
+    """All that were built for an installation, newest first."""
+    wanted = [{"Name": f"tag:{BUILD_TAG}", "Values": [installation]}]
+    with translated("EC2 DescribeSnapshots"):
+        pages = ec2.get_paginator("describe_snapshots").paginate(OwnerIds=["self"], Filters=wanted)
+        found = [Kept.of(each) for page in pages for each in page["Snapshots"]]
+    return sorted(found, key=lambda each: each.made, reverse=True)
+
+
+def superfluous(snapshots: Sequence[Kept], *, keep: int, used: Collection[str]) -> list[Kept]:
+    """Those that may go: beyond the newest `keep` complete ones, and not in use."""
+    complete = [each for each in snapshots if each.state == "completed" and each.images]
+    stay = {each.id for each in complete[:keep]} | set(used)
+    # One that is still being made belongs to somebody.
+    return [each for each in snapshots if each.id not in stay and each.state != "pending"]
+
+
+def delete(ec2: Any, snapshots: Iterable[Kept]) -> list[str]:
+    """Delete them; their ids."""
+    gone = []
+    for each in snapshots:
+        with translated(f"EC2 DeleteSnapshot {each.id}"):
+            ec2.delete_snapshot(SnapshotId=each.id)
+        gone.append(each.id)
+    return gone

@@ -1,0 +1,151 @@
+"""Terraform: told to stop once and gently, its lock explained and never broken silently."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from darkroom.deploy.errors import ProgramFailed, StateLocked
+from darkroom.deploy.program import TERRAFORM, Answer, Programs
+
+#: Seconds. A cluster takes ten minutes, its nodes and add-ons ten more; to be told to stop,
+#: Terraform waits for whatever AWS is making at that moment.
+_APPLY_S, _STOP_S = 3600, 900
+_PARALLEL = "-parallelism=30"
+_LOCKED = "Error acquiring the state lock"
+_LOCK_LINE = re.compile(r"^[\s│]*(ID|Operation|Who|Created):\s+(.*?)\s*$", re.MULTILINE)
+_EXISTS = re.compile(r"already ?exists|AlreadyOwnedByYou|ResourceInUse|ResourceConflict", re.I)
+_ADDRESS = re.compile(r"^[\s│]*with ([^\s,]+),", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backend:
+    """Where the state is."""
+
+    bucket: str
+    key: str
+    region: str
+    #: For an emulator, which has one host name for all buckets.
+    path_style: bool = False
+
+    def arguments(self) -> list[str]:
+        """For `terraform init`."""
+        settings = {"bucket": self.bucket, "key": self.key, "region": self.region}
+        if self.path_style:
+            settings["use_path_style"] = "true"
+        return [f"-backend-config={name}={value}" for name, value in settings.items()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terraform:
+    """One root module with one state. Its own files lie in `home`, none beside the module."""
+
+    programs: Programs
+    module: Path
+    home: Path
+    backend: Backend
+    var_files: Sequence[Path] = ()
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+    def init(self) -> None:
+        """Get the provider, find the state."""
+        self._run("init", "-reconfigure", *self.backend.arguments(), limit_s=900)
+
+    def plan(self, *more: str) -> bool:
+        """Write down what is to be done; whether there is anything."""
+        wanted = ["-detailed-exitcode", f"-out={self._plan}", _PARALLEL, *self._variables(), *more]
+        return self._run("plan", *wanted, limit_s=_APPLY_S, expected=(0, 2)).status == 2
+
+    def apply(self) -> None:
+        """Do what was planned, and nothing else."""
+        self._run("apply", _PARALLEL, str(self._plan), limit_s=_APPLY_S)
+
+    def destroy(self, *more: str) -> None:
+        """Take away all that the state knows."""
+        wanted = ["-auto-approve", _PARALLEL, *self._variables(), *more]
+        self._run("destroy", *wanted, limit_s=_APPLY_S)
+
+    def forget(self, addresses: Sequence[str]) -> None:
+        """Let these be nobody's: they stay in AWS, and no longer in the state."""
+        self._run("state", "rm", *addresses)
+
+    def planned(self) -> dict[str, Any]:
+        """The plan, as `terraform show -json` tells it."""
+        found: dict[str, Any] = json.loads(self._run("show", "-json", str(self._plan)).output)
+        return found
+
+    def outputs(self) -> str:
+        """`terraform output -json`, as text."""
+        return self._run("output", "-json").output
+
+    def addresses(self) -> list[str]:
+        """What the state knows; nothing if there is no state."""
+        answer = self._run("state", "list", expected=(0, 1))
+        return answer.output.split() if answer.status == 0 else []
+
+    def unlock(self, lock: str) -> None:
+        """Break the lock of that id: a person has said that nobody holds it any more."""
+        self._run("force-unlock", "-force", lock)
+
+    @property
+    def _plan(self) -> Path:
+        return self.home.resolve() / "plan.bin"
+
+    def _variables(self) -> list[str]:
+        return [f"-var-file={path}" for path in self.var_files]
+
+    def _run(
+        self,
+        verb: str,
+        *arguments: str,
+        limit_s: float = 300,
+        expected: tuple[int, ...] = (0,),
+    ) -> Answer:
+        own = {
+            # The module's folder may be read-only, and may serve several installations.
+            "TF_DATA_DIR": str(self.home.resolve() / "terraform"),
+            "TF_IN_AUTOMATION": "1",
+            "CHECKPOINT_DISABLE": "1",
+            **self.environ,
+        }
+        inputs = ["-input=false"] if verb in ("init", "plan", "apply", "destroy") else []
+        color = ["-no-color"] if verb not in ("force-unlock", "state") else []
+        self.home.mkdir(parents=True, exist_ok=True)
+        try:
+            return self.programs.run(
+                TERRAFORM,
+                [verb, *color, *inputs, *arguments],
+                within=self.module,
+                limit_s=limit_s,
+                grace_s=_STOP_S,
+                environ=own,
+                expected=expected,
+            )
+        except ProgramFailed as failed:
+            if _LOCKED in str(failed):
+                raise StateLocked(explained(str(failed))) from failed
+            raise
+
+
+def explained(said: str) -> str:
+    """What a lock means, from Terraform's own words about it."""
+    lock = {name.lower(): value for name, value in _LOCK_LINE.findall(said)}
+    return (
+        f"The state is locked: {lock.get('who', 'somebody')} began "
+        f"{lock.get('operation', 'something').removeprefix('OperationType')} at "
+        f"{lock.get('created', 'a time unknown')}.\n"
+        "If that Terraform still runs, wait for it: two at once would each undo the other's work.\n"
+        "If it was killed, nobody holds the lock any more. Look for it on its machine first; then "
+        f"run this again with --unlock {lock.get('id', 'ID')}"
+    )
+
+
+def unknown_to_state(said: str) -> list[str]:
+    """Addresses of what Terraform wanted to make and found there: a killed apply's, perhaps."""
+    found = []
+    for block in said.split("Error: ")[1:]:
+        if _EXISTS.search(block) and (address := _ADDRESS.search(block)):
+            found.append(address[1])
+    return found

@@ -1,0 +1,62 @@
+"""An existing VPC: which of its subnets nodes can live in."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from darkroom.deploy.errors import Unfit
+from darkroom.deploy.wanted import Vpc
+from records.errors import translated
+
+_ZONES = 2
+
+
+def read_vpc(ec2: Any, vpc: str) -> Vpc:
+    """The VPC with its private subnets; `Unfit` says what it lacks."""
+    mine = [{"Name": "vpc-id", "Values": [vpc]}]
+    with translated(f"EC2, {vpc}"):
+        subnets = ec2.describe_subnets(Filters=mine)["Subnets"]
+        tables = ec2.describe_route_tables(Filters=mine)["RouteTables"]
+    return chosen(vpc, subnets, tables)
+
+
+def chosen(
+    vpc: str, subnets: Sequence[Mapping[str, Any]], tables: Sequence[Mapping[str, Any]]
+) -> Vpc:
+    """Subnets whose way out is no internet gateway: nodes have no public address."""
+    found: dict[str, tuple[str, str]] = {}
+    for subnet in subnets:
+        table = _table_of(subnet["SubnetId"], tables)
+        if table is not None and _goes_out_by_nat(table):
+            zone = subnet["AvailabilityZone"]
+            # One for each zone is enough, and all that Karpenter needs.
+            found.setdefault(zone, (subnet["SubnetId"], table["RouteTableId"]))
+    if len(found) < _ZONES:
+        raise Unfit(
+            f"{vpc} has private subnets with a way to the internet in {len(found)} zones; EKS "
+            f"wants {_ZONES}. A way is a route to 0.0.0.0/0 by a NAT gateway, a transit gateway or "
+            "the like, not by an internet gateway"
+        )
+    pairs = [found[zone] for zone in sorted(found)]
+    return Vpc(
+        id=vpc,
+        subnet_ids=[subnet for subnet, _ in pairs],
+        route_table_ids=sorted({table for _, table in pairs}),
+    )
+
+
+def _table_of(subnet: str, tables: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    main = None
+    for table in tables:
+        for association in table.get("Associations", ()):
+            if association.get("SubnetId") == subnet:
+                return table
+            if association.get("Main"):
+                main = table
+    return main
+
+
+def _goes_out_by_nat(table: Mapping[str, Any]) -> bool:
+    for route in table.get("Routes", ()):
+        if route.get("DestinationCidrBlock") == "0.0.0.0/0" and route.get("State") != "blackhole":
+            return not str(route.get("GatewayId", "")).startswith("igw-")
+    return False

@@ -1,0 +1,149 @@
+"""What a person asked for: one installation, by name and region."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from darkroom.deploy.errors import Unfit
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULE = ROOT / "infra/terraform"
+OVERLAYS = ("dev", "prod")
+EXPOSURES = ("none", "internal", "public")
+_NAME = re.compile(r"^[a-z][a-z0-9-]{1,22}[a-z0-9]$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vpc:
+    """A VPC that is there already, and what of it the cluster is to use."""
+
+    id: str
+    subnet_ids: Sequence[str]
+    route_table_ids: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """One installation. Everything else follows from it, so that a second run finds the first."""
+
+    name: str
+    region: str
+    overlay: str = "dev"
+    #: Bucket of models that is there already; None: one is made.
+    bucket: str | None = None
+    #: Snapshot for GPU nodes; None: the newest that has exactly these images, if there is one.
+    snapshot: str | None = None
+    build_snapshot: bool = False
+    #: Of runtimes.yaml: whose model is looked after, and who is asked in the smoke test.
+    runtime: str = "demo"
+    expose: str = "none"
+    admin_cidrs: Sequence[str] = ()
+    vpc: Vpc | None = None
+    #: IAM policy that bounds all roles that are made; whoever deploys by our policies must name it.
+    boundary: str | None = None
+    #: A file of images that are pushed already; None: they are built.
+    images: Path | None = None
+    #: Variables of Terraform over those above, for tests.
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    #: Below which the files of this installation lie.
+    work: Path = Path("build/deploy")
+
+    def __post_init__(self) -> None:
+        if not _NAME.match(self.name):
+            raise Unfit(
+                f"--name {self.name}: 3 to 24 lower-case letters, digits and hyphens, "
+                "beginning with a letter"
+            )
+        if self.overlay not in OVERLAYS:
+            raise Unfit(f"--overlay is one of {', '.join(OVERLAYS)}")
+        if self.expose not in EXPOSURES:
+            raise Unfit(f"--expose is one of {', '.join(EXPOSURES)}")
+        if self.expose != "none":
+            raise Unfit(
+                f"--expose {self.expose} is not there yet: the API is public by its key, and "
+                "`darkroom open ui|dashboard|serve` forwards the rest to this machine"
+            )
+        if self.snapshot and self.build_snapshot:
+            raise Unfit("--snapshot names one that is there, --build-snapshot makes one: not both")
+
+    @property
+    def home(self) -> Path:
+        """Where this installation's log, variables, outputs and kubeconfig are."""
+        return self.work / f"{self.name}-{self.region}"
+
+    @property
+    def outputs(self) -> Path:
+        """`terraform output -json`."""
+        return self.home / "outputs.json"
+
+    @property
+    def images_file(self) -> Path:
+        """Name of each image -> the image by digest."""
+        return self.home / "images.json"
+
+    @property
+    def manifests(self) -> Path:
+        """The folder that is applied."""
+        return self.home / "manifests"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """Of this installation alone."""
+        return self.home / "kubeconfig"
+
+    def state_bucket(self, account: str) -> str:
+        """The bucket of Terraform's state; bucket names are one namespace for the whole world."""
+        return f"{self.name}-{account}-{self.region}-tfstate"
+
+    @property
+    def state_key(self) -> str:
+        return "terraform.tfstate"
+
+    def variables(self) -> dict[str, Any]:
+        """Terraform's variables, over those of the overlay."""
+        given: dict[str, Any] = {"name": self.name, "region": self.region}
+        if self.admin_cidrs:
+            given["admin_cidrs"] = list(self.admin_cidrs)
+        if self.bucket:
+            given["models_bucket"] = self.bucket
+        if self.boundary:
+            given["permissions_boundary"] = self.boundary
+        if self.vpc:
+            given["vpc"] = {
+                "id": self.vpc.id,
+                "subnet_ids": list(self.vpc.subnet_ids),
+                "route_table_ids": list(self.vpc.route_table_ids),
+            }
+        return given | dict(self.extra)
+
+    def write_variables(self) -> Path:
+        """The file for `-var-file`."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        path = self.home / "installation.tfvars.json"
+        path.write_text(json.dumps(self.variables(), indent=2) + "\n", "utf-8")
+        return path.resolve()
+
+    def command(self, verb: str) -> str:
+        """The command line that asks for the same again."""
+        words = ["darkroom", verb, "--name", self.name, "--region", self.region]
+        if self.overlay != "dev":
+            words += ["--overlay", self.overlay]
+        if verb == "deploy":
+            words += self._deploy_words()
+        return " ".join(words)
+
+    def _deploy_words(self) -> list[str]:
+        given: list[tuple[str, object]] = [
+            ("--bucket", self.bucket),
+            ("--snapshot", self.snapshot),
+            ("--images", self.images),
+            ("--permissions-boundary", self.boundary),
+            ("--existing-vpc", self.vpc.id if self.vpc else None),
+            ("--runtime", None if self.runtime == "demo" else self.runtime),
+            *(("--admin-cidr", cidr) for cidr in self.admin_cidrs),
+        ]
+        words = [word for name, value in given if value for word in (name, str(value))]
+        return words + (["--build-snapshot"] if self.build_snapshot else [])

@@ -1,0 +1,72 @@
+"""Every command of docs/deploy.md is one that there is: parsed as it would be run."""
+
+import re
+import shlex
+from pathlib import Path
+
+import botocore.session
+import pytest
+import typer.main
+from botocore import xform_name
+
+from darkroom.cli import app
+from darkroom.deploy.program import ALL
+
+ROOT = Path(__file__).resolve().parents[2]
+GUIDE = (ROOT / "docs/deploy.md").read_text("utf-8")
+#: Options that the AWS command line has for every call.
+AWS_OPTIONS = {"region", "query", "output", "profile"}
+
+
+def commands():
+    """The lines of all blocks of code."""
+    blocks = re.findall(r"^ *```\n(.*?)^ *```", GUIDE, flags=re.MULTILINE | re.DOTALL)
+    return [line.strip() for block in blocks for line in block.splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize("line", [each for each in commands() if each.startswith("darkroom ")])
+def test_each_command_of_ours_is_understood(line):
+    """Names, options and values, by the command line itself; nothing is run."""
+    words = shlex.split(line)[1:]
+    command = typer.main.get_command(app)
+    while True:
+        name = words[0] if words and not words[0].startswith("-") else None
+        inner = getattr(command, "commands", {}).get(name)
+        if inner is None:
+            break
+        command, words = inner, words[1:]
+    assert command.make_context(command.name, words).params
+
+
+@pytest.mark.parametrize("line", [each for each in commands() if each.startswith("aws ")])
+def test_each_command_of_aws_is_one_of_its_api(line):
+    """Service, operation and parameters, by AWS's own description."""
+    _, service, operation, *options = shlex.split(line)
+    model = botocore.session.get_session().get_service_model(service)
+    names = {xform_name(each, "-"): each for each in model.operation_names}
+    members = model.operation_model(names[operation]).input_shape.members
+    known = {xform_name(each, "-") for each in members}
+    given = {each.removeprefix("--") for each in options if each.startswith("--")}
+    assert given - AWS_OPTIONS <= known
+
+
+def test_no_command_is_of_a_kind_that_nobody_looks_at():
+    """But for those that everybody has."""
+    kinds = {line.split()[0] for line in commands()}
+    assert kinds <= {"darkroom", "aws", "git", "make"}
+
+
+@pytest.mark.parametrize("needed", [each for each in ALL if each.name != "buildah"])
+def test_versions_of_programs_are_those_that_are_looked_for(needed):
+    """One place says which; the guide says the same."""
+    if needed.name == "docker":
+        assert "`docker` or `buildah`" in GUIDE
+    else:
+        assert f"`{needed.name}` {'.'.join(map(str, needed.at_least))}" in GUIDE
+
+
+def test_every_option_of_deploy_is_in_the_guide():
+    """And none that is gone."""
+    deploy = typer.main.get_command(app).commands["deploy"]
+    options = {option for each in deploy.params for option in each.opts} - {"--json", "--help"}
+    assert {each for each in options if each not in GUIDE} == set()

@@ -1,0 +1,87 @@
+"""What the deployer may do is enough for every call that deploying and destroying has made."""
+
+import json
+from fnmatch import fnmatchcase
+
+import pytest
+from iam_actions import action_of
+
+from darkroom.deploy.permissions import MOST_CHARS, policies
+
+#: Actions that the policies lack although the emulator heard them, each with its reason.
+EXCEPTIONS: dict[str, str] = {}
+
+
+@pytest.fixture(scope="module")
+def documents():
+    """The deployer's policies, and the boundary among them."""
+    return policies(name="demo", account="000000000000", region="us-east-1")
+
+
+@pytest.fixture(scope="module")
+def allowed(documents):
+    """Patterns of actions that who deploys may call."""
+    return {
+        action
+        for name, document in documents.items()
+        if not name.endswith("-boundary")
+        for statement in document["Statement"]
+        for action in statement["Action"]
+    }
+
+
+def test_every_call_of_deploying_and_destroying_is_allowed(destroyed, allowed):
+    """Those of Terraform and of our own steps, as the emulator heard them."""
+    heard = [json.loads(line) for line in destroyed.emulator.calls.read_text().splitlines()]
+    calls = [call for call in heard if call["by"]]
+    unknown = [call for call in calls if action_of(call) is None]
+    assert unknown == []
+    actions = {action_of(call) for call in calls}
+    assert len(actions) > 150
+    missing = {
+        action for action in actions if not any(fnmatchcase(action, each) for each in allowed)
+    }
+    assert missing - EXCEPTIONS.keys() == set()
+
+
+def test_no_policy_is_larger_than_iam_takes(documents):
+    """6,144 characters, spaces not counted."""
+    for name, document in documents.items():
+        assert len(json.dumps(document, separators=(",", ":"))) <= MOST_CHARS, name
+
+
+def test_a_role_is_passed_only_to_its_service_and_only_with_the_name(documents):
+    """Whoever may pass any role to anything may become anybody."""
+    passing = [
+        statement
+        for name, document in documents.items()
+        if not name.endswith("-boundary")
+        for statement in document["Statement"]
+        if "iam:PassRole" in statement["Action"]
+    ]
+    assert len(passing) == 1
+    assert passing[0]["Resource"] == ["arn:aws:iam::000000000000:role/demo-*"]
+    assert "iam:PassedToService" in passing[0]["Condition"]["StringEquals"]
+
+
+def test_a_role_is_made_only_with_the_boundary(documents):
+    """Else its maker could give it more than he has himself."""
+    statements = [each for document in documents.values() for each in document["Statement"]]
+    making = [
+        each for each in statements
+        if {"iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy"} & set(each["Action"])
+    ]  # fmt: skip
+    for statement in making:
+        boundary = statement["Condition"]["StringEquals"]["iam:PermissionsBoundary"]
+        assert boundary == "arn:aws:iam::000000000000:policy/demo-boundary"
+
+
+def test_no_statement_allows_everything_of_everything(documents):
+    """Neither `*` nor a whole service, but in the boundary, which gives nobody a right."""
+    for name, document in documents.items():
+        if name.endswith("-boundary"):
+            continue
+        for statement in document["Statement"]:
+            for action in statement["Action"]:
+                assert not action.endswith(":*"), action
+                assert action != "*"

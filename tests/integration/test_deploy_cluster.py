@@ -1,0 +1,111 @@
+"""Steps on a cluster, by the real kubectl on a real API server for custom resources."""
+
+import json
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from discovery_proxy import discovering
+
+from darkroom.cluster.crds import crd_dir
+from darkroom.cluster.errors import CannotValidate
+from darkroom.deploy.cluster import MANAGER, NAMESPACE, Cluster
+from darkroom.deploy.definitions import CustomResources
+from darkroom.deploy.farewell import EndedWork, StoppedIntake
+from darkroom.deploy.program import Programs
+from tests.cluster_fixtures import rendering
+
+#: kubectl asks a great deal: three minutes and a half.
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+ROOT = Path(__file__).resolve().parents[2]
+SERVER = ROOT.parent / "shared/kube/crd-server"
+
+
+class NoFunctions:
+    """A Lambda service in which the API is gone already."""
+
+    def put_function_concurrency(self, **_):
+        return {}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """kubectl with a fresh server."""
+    if not SERVER.exists():
+        pytest.skip("shared: there is no API server for custom resources on this machine")
+    for needed in ("etcd", "kubectl"):
+        if shutil.which(needed) is None:
+            pytest.skip(f"shared: {needed} is missing")
+    folder = tmp_path_factory.mktemp("api-server")
+    started = subprocess.run(
+        [SERVER, "start", folder], stdout=subprocess.PIPE, text=True, check=True, timeout=240
+    )
+    try:
+        kubeconfig = Path(started.stdout.split()[-1])
+        with discovering(kubeconfig, folder / "for-kubectl") as proxied:
+            found = Cluster(programs=Programs(), kubeconfig=proxied)
+            for _ in range(60):
+                if "rayservices" in found.kubectl("api-resources", expected=(0, 1)):
+                    break
+                time.sleep(0.5)
+            yield found
+    finally:
+        subprocess.run([SERVER, "stop", folder], check=True)
+
+
+@pytest.fixture(scope="module")
+def applied(cluster, tmp_path_factory):
+    """Our own custom resources, as they are rendered."""
+    folder = rendering().write("dev", tmp_path_factory.mktemp("rendered") / "manifests")
+    scaled = tmp_path_factory.mktemp("scaled") / "object.json"
+    scaled.write_text(
+        json.dumps(
+            {
+                "apiVersion": "keda.sh/v1alpha1",
+                "kind": "ScaledObject",
+                "metadata": {"name": "bridge-demo", "namespace": NAMESPACE},
+                "spec": {
+                    "scaleTargetRef": {"name": "bridge-demo"},
+                    "triggers": [{"type": "cpu", "metadata": {"value": "1"}}],
+                },
+            }
+        )
+    )
+    for path in (folder / "base/node-classes.yaml", folder / "base/node-pools.yaml", scaled):
+        # The server validates; it has no description by which kubectl could.
+        cluster.kubectl("apply", *MANAGER, "--validate=false", "-f", str(path))
+    return cluster
+
+
+def test_definitions_are_applied_and_found_done(cluster, tmp_path):
+    """By server: they are too large for kubectl's own bookkeeping."""
+    try:
+        crd_dir()
+    except CannotValidate as missing:
+        pytest.skip(f"shared: {missing}")
+    step = CustomResources(cluster=cluster, folder=tmp_path)
+    step.apply()
+    assert step.check().done
+
+
+def test_scaling_is_paused_and_stays_where_it_is(applied):
+    """By KEDA's own annotation; the object's owner does not change."""
+    StoppedIntake(functions=NoFunctions(), installation="demo", cluster=applied).apply()
+    found = applied.get("scaledobject", "bridge-demo", namespace=NAMESPACE)
+    assert found["metadata"]["annotations"]["autoscaling.keda.sh/paused"] == "true"
+
+
+def test_everything_that_makes_pods_goes_kind_after_kind(applied):
+    """Kinds that this server does not know are none, and it can be run again."""
+    EndedWork(cluster=applied).apply()
+    assert applied.items("scaledobjects", namespace=NAMESPACE) == []
+    EndedWork(cluster=applied).apply()
+
+
+def test_node_pools_are_deleted_and_waited_for(applied):
+    """With Karpenter there, a pool goes when its last node has gone."""
+    assert len(applied.items("nodepools")) >= 2
+    applied.delete_all("nodepools", wait_s=60)
+    assert applied.items("nodepools") == []

@@ -1,0 +1,173 @@
+"""Images are built once, their token is in no command; operators go on from anywhere."""
+
+import base64
+import json
+
+import pytest
+from botocore.stub import Stubber
+
+from darkroom.cluster.images import Images
+from darkroom.deploy.cluster import Cluster
+from darkroom.deploy.errors import ProgramMissing
+from darkroom.deploy.images import PushedImages, fingerprint
+from darkroom.deploy.operators import Operator
+from darkroom.deploy.program import Programs
+from darkroom.deploy.wanted import ROOT
+from darkroom.emulator import client
+
+DIGEST = "sha256:" + "c" * 64
+REGISTRY = "111122223333.dkr.ecr.us-west-2.amazonaws.com"
+SECRET = "a-token-that-nobody-sees"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder of programs; what they are told, and given, is written down."""
+
+    def put(name, version, body):
+        path = tmp_path / name
+        path.write_text(
+            f'#!/bin/sh\necho "$@" >> {tmp_path}/{name}.told\n'
+            f'case "$1" in --version|version) echo "{version}"; exit;; esac\n{body}\n'
+        )
+        path.chmod(0o755)
+        return tmp_path / f"{name}.told"
+
+    return put
+
+
+def step(tmp_path, ecr, *, path=None):
+    return PushedImages(
+        ecr=ecr,
+        programs=Programs(environ={"PATH": path or f"{tmp_path}:/usr/bin:/bin"}),
+        installation="demo",
+        architecture="arm64",
+        file=tmp_path / "images.json",
+        targets=("serve-cpu",),
+    )
+
+
+def expect(stub, *, there):
+    """What ECR is asked for one target, and answers."""
+    wanted = {"repositoryName": "demo/serve"}
+    tag = f"src-{fingerprint(ROOT)}-serve-cpu"
+    looked = wanted | {"imageIds": [{"imageTag": tag}]}
+    if there:
+        detail = {"imageDetails": [{"imageDigest": DIGEST}]}
+        stub.add_response("describe_images", detail, looked)
+    else:
+        stub.add_client_error("describe_images", "ImageNotFoundException", expected_params=looked)
+
+
+def expect_kept(stub):
+    """The digest gets a tag that no rule takes away."""
+    wanted = {"repositoryName": "demo/serve"}
+    stub.add_response(
+        "batch_get_image",
+        {"images": [{"imageManifest": "{}"}]},
+        wanted | {"imageIds": [{"imageDigest": DIGEST}]},
+    )
+    put = {"imageManifest": "{}", "imageTag": "deployed-" + "c" * 12, "imageDigest": DIGEST}
+    stub.add_response("put_image", {}, wanted | put)
+    found = {"repositories": [{"repositoryUri": f"{REGISTRY}/demo/serve"}]}
+    stub.add_response("describe_repositories", found, {"repositoryNames": ["demo/serve"]})
+
+
+def test_images_of_the_same_sources_are_not_built_again(tmp_path):
+    """They are found by a hash of what goes into them, kept, and named by digest."""
+    ecr = client("http://127.0.0.1:9", "ecr")
+    with Stubber(ecr) as stub:
+        expect(stub, there=True)
+        expect_kept(stub)
+        assert step(tmp_path, ecr).check().done
+        stub.assert_no_pending_responses()
+    images = Images.from_file(tmp_path / "images.json", digests_only=True)
+    assert images.by_name["serve-cpu"] == f"{REGISTRY}/demo/serve@{DIGEST}"
+
+
+def test_an_image_is_built_for_the_nodes_architecture_and_the_token_is_given_not_said(
+    tmp_path, folder
+):
+    """A command line is seen by everybody on the machine."""
+    taken = f'if [ "$1" = login ]; then cat > {tmp_path}/given; fi'
+    told = folder("docker", "Docker version 28.2", taken)
+    token = base64.b64encode(f"AWS:{SECRET}".encode()).decode()
+    ecr = client("http://127.0.0.1:9", "ecr")
+    with Stubber(ecr) as stub:
+        answer = {"authorizationToken": token, "proxyEndpoint": f"https://{REGISTRY}"}
+        stub.add_response("get_authorization_token", {"authorizationData": [answer]}, {})
+        expect(stub, there=False)
+        expect(stub, there=True)
+        expect_kept(stub)
+        step(tmp_path, ecr).apply()
+        stub.assert_no_pending_responses()
+    lines = told.read_text()
+    assert SECRET not in lines
+    assert (tmp_path / "given").read_text() == SECRET
+    assert "--platform linux/arm64 --target serve-cpu" in lines
+    assert f"push {REGISTRY}/demo/serve:src-" in lines
+
+
+def test_without_a_builder_both_are_named(tmp_path):
+    """And the way without one."""
+    with pytest.raises(ProgramMissing, match=r"docker is not.*buildah is not.*--images"):
+        step(tmp_path, None, path=str(tmp_path)).apply()
+
+
+def operator(tmp_path):
+    values = tmp_path / "values.yaml"
+    values.write_text("replicas: 1\n")
+    programs = Programs(environ={"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    cluster = Cluster(programs=programs, kubeconfig=tmp_path / "kubeconfig")
+    return Operator(cluster=cluster, operator="keda", values=values)
+
+
+def helm(folder, *, status, chart="keda-2.20.2", values=None, rollback=0):
+    release = json.dumps([{"name": "keda", "status": status, "chart": chart}] if status else [])
+    return folder(
+        "helm",
+        "v3.16.1",
+        f"""case "$1" in
+  list) echo '{release}';;
+  get) echo '{json.dumps(values)}';;
+  rollback) exit {rollback};;
+esac""",
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "chart", "values", "done"),
+    [
+        ("deployed", "keda-2.20.2", {"replicas": 1}, True),
+        ("deployed", "keda-2.20.2", {"replicas": 2}, False),
+        ("deployed", "keda-2.19.0", {"replicas": 1}, False),
+        ("failed", "keda-2.20.2", {"replicas": 1}, False),
+        (None, "", None, False),
+    ],
+)
+def test_an_operator_is_done_if_it_is_this_version_with_these_values(
+    tmp_path, folder, status, chart, values, done
+):
+    """Otherwise it is upgraded."""
+    helm(folder, status=status, chart=chart, values=values)
+    assert operator(tmp_path).check().done is done
+
+
+def test_an_operator_is_installed_at_its_version_without_the_definitions(tmp_path, folder):
+    """Those are applied before it; Helm would not upgrade them."""
+    told = helm(folder, status=None)
+    operator(tmp_path).apply()
+    line = next(each for each in told.read_text().splitlines() if each.startswith("upgrade"))
+    assert "--version 2.20.2" in line
+    assert "--skip-crds" in line
+    assert "--wait" in line
+
+
+@pytest.mark.parametrize(("rollback", "then"), [(0, "rollback"), (1, "uninstall")])
+def test_a_helm_that_was_killed_is_gone_on_from(tmp_path, folder, rollback, then):
+    """It leaves a pending release, from which Helm itself refuses to go on."""
+    told = helm(folder, status="pending-install", rollback=rollback)
+    operator(tmp_path).apply()
+    verbs = [line.split()[0] for line in told.read_text().splitlines()]
+    assert then in verbs
+    assert verbs[-1] == "upgrade"

@@ -1,0 +1,251 @@
+"""Quotas, regions and programs judged by tables: no account is asked."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from darkroom.deploy import quota
+from darkroom.deploy.errors import Unfit
+from darkroom.deploy.preflight import (
+    Preflight,
+    demand,
+    judged_programs,
+    judged_region,
+    judged_spot_role,
+    read_quotas,
+)
+from darkroom.deploy.program import ALL, DOCKER, HELM, Found
+from darkroom.deploy.quota import (
+    FILL_RATE,
+    GPU_ON_DEMAND,
+    GPU_SPOT,
+    LAMBDAS,
+    STANDARD,
+    VPCS,
+    Demand,
+    Reading,
+    judged,
+    largest_burst,
+)
+from jobs.catalogue import Catalogue
+from records.errors import Unavailable
+
+ROOT = Path(__file__).resolve().parents[2]
+#: Quotas that the AWS guidance names, and those that its users met besides.
+NAMED = {
+    "L-DB2E81BA", "L-3819A6DF", "L-F8E2BA85", "L-F678F1CE", "L-FE5A380F", "L-0263D0A3",
+    "L-DC2B2D3D", "L-1216C47A",
+}  # fmt: skip
+
+
+def needs(**changed):
+    """What an installation with eight GPUs needs."""
+    usual = {
+        "gpu_nodes": 8,
+        "spot": True,
+        "system_vcpus": 4,
+        "other_vcpus": 4,
+        "new_vpc": True,
+        "nat_gateways": 1,
+        "buckets": 3,
+        "messages_a_second": 60,
+        "lambdas": 100,
+    }
+    return Demand(**(usual | changed))
+
+
+def texts(readings, wanted=None):
+    return [each.text for each in judged(wanted or needs(), readings, "us-west-2")]
+
+
+def test_all_quotas_that_the_guidance_names_are_looked_at():
+    """And standard vCPUs, Lambda's concurrency, the rate at which volumes are filled."""
+    assert {each.code for each in quota.ALL} > NAMED
+    assert {LAMBDAS, FILL_RATE} < set(quota.ALL)
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "fatal"),
+    [(64, None, None), (32, None, None), (31, None, False), (0, None, False), (40, 16, False)],
+)
+def test_gpu_quotas_are_compared_with_the_chosen_maximum(limit, used, fatal):
+    """Eight g5.xlarge are 32 vCPUs. Too few bound a burst; jobs wait and none is lost."""
+    found = list(judged(needs(), {GPU_SPOT: Reading(limit=limit, used=used)}, "us-west-2"))
+    assert [each.fatal for each in found] == ([] if fatal is None else [fatal])
+
+
+def test_a_quota_that_is_too_small_comes_with_the_command_that_raises_it():
+    """Ready to be pasted."""
+    [text] = texts({GPU_ON_DEMAND: Reading(limit=0)})
+    assert "0, 32 are needed" in text
+    assert "request-service-quota-increase --region us-west-2" in text
+    assert "--quota-code L-DB2E81BA --desired-value 32" in text
+
+
+def test_what_could_not_be_read_is_said_with_what_is_needed():
+    """Silence would look like enough."""
+    [text] = texts({STANDARD: Reading(limit=None, why="AccessDenied")})
+    assert "not readable (AccessDenied), usually 5; 8 are needed" in text
+
+
+def test_an_account_that_is_full_of_vpcs_stops_it_and_an_existing_vpc_needs_none():
+    """Terraform would fail of it after ten minutes."""
+    full = {VPCS: Reading(limit=5, used=5)}
+    assert [each.fatal for each in judged(needs(), full, "us-west-2")] == [True]
+    assert texts(full, needs(new_vpc=False)) == []
+
+
+@pytest.mark.parametrize(
+    ("spot", "on_demand", "fill", "snapshot", "expected"),
+    [
+        (64, 16, None, False, 20),
+        (64, 0, 1500, True, 5),
+        (64, 0, 1500, False, 16),
+        (0, 0, 5000, True, 0),
+        (None, 16, 5000, True, None),
+    ],
+)
+def test_the_largest_burst_is_what_the_tightest_quota_allows(
+    spot, on_demand, fill, snapshot, expected
+):
+    """vCPUs of both markets together, and how many volumes are filled at full rate."""
+    readings = {
+        GPU_SPOT: Reading(limit=spot),
+        GPU_ON_DEMAND: Reading(limit=on_demand),
+        FILL_RATE: Reading(limit=fill),
+    }
+    burst = largest_burst(readings, snapshot=snapshot)
+    assert (burst and burst[0]) == expected
+
+
+@pytest.mark.parametrize(
+    ("offered", "fatal", "word"),
+    [
+        (["g5.xlarge", "g4dn.xlarge"], None, ""),
+        (["g6.xlarge", "g4dn.xlarge"], False, "g6, g4dn"),
+        (["g4dn.xlarge"], True, "manifests/base/node-pools.yaml"),
+        ([], True, "another region"),
+    ],
+)
+def test_a_region_without_g5_is_told_what_to_use_instead(offered, fatal, word):
+    """The NodePools ask for g5 and g6."""
+    found = list(judged_region("eu-south-2", offered))
+    assert [each.fatal for each in found] == ([] if fatal is None else [fatal])
+    assert all(word in each.text for each in found)
+
+
+def test_one_of_docker_and_buildah_is_enough():
+    """And none, where images are given."""
+    there = [Found(needed=each, path=f"/usr/bin/{each.name}", version=(99, 0)) for each in ALL]
+    without = [
+        Found(needed=each.needed, path=None, fault="docker is not installed")
+        if each.needed is DOCKER
+        else each
+        for each in there
+    ]
+    assert list(judged_programs(without, images_given=False)) == []
+    none = [each for each in without if each.needed.name != "buildah"]
+    assert [each.fatal for each in judged_programs(none, images_given=False)] == [True]
+    assert list(judged_programs(none, images_given=True)) == []
+
+
+def test_a_missing_program_stops_before_anything_is_changed():
+    """With where to get it."""
+    found = [Found(needed=HELM, path=None, fault="helm is not installed")]
+    [finding] = judged_programs(found, images_given=True)
+    assert finding.fatal
+    assert "https://helm.sh" in finding.text
+
+
+def test_the_demand_is_what_runtimes_yaml_may_come_to():
+    """GPUs by its replicas, other cores by the rest."""
+    entries = yaml.safe_load((ROOT / "runtimes.yaml").read_text())
+    demo = entries["runtimes"]["demo"]
+    entries["runtimes"]["painter"] = demo | {
+        "replicas": {"max": 8, "admit_window": 4, "num_cpus": 2, "num_gpus": 1}
+    }
+    found = demand(
+        Catalogue.model_validate(entries),
+        new_vpc=True,
+        nat_gateways=1,
+        own_bucket=False,
+        system=("t4g.large", 1),
+    )
+    assert (found.gpu_nodes, found.system_vcpus, found.buckets) == (8, 4, 3)
+    assert found.other_vcpus == 4
+
+
+class Quotas:
+    """AWS's service of quotas, as far as it is asked."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def get_service_quota(self, *, ServiceCode, QuotaCode):  # noqa: N803  # boto3's spelling
+        if QuotaCode not in self.values:
+            raise Unavailable("AccessDenied")
+        return {"Quota": {"Value": self.values[QuotaCode]}}
+
+    def get_paginator(self, name):
+        return self
+
+    def paginate(self, *, ServiceCode):  # noqa: N803
+        assert ServiceCode == "ebs"
+        name = "Total provisioned Initialization Rate for volumes"
+        return [{"Quotas": [{"QuotaName": name, "Value": 5000.0}]}]
+
+
+class Account:
+    """Whatever else is asked of it: nothing of anything, and no role of spot."""
+
+    def describe_vpcs(self):
+        return {"Vpcs": [{}, {}]}
+
+    def describe_addresses(self):
+        return {"Addresses": []}
+
+    def list_buckets(self):
+        return {"Buckets": []}
+
+    def get_role(self, *, RoleName):  # noqa: N803
+        raise Unavailable("AccessDenied")
+
+
+def connect(values):
+    return lambda service: Quotas(values) if service == "service-quotas" else Account()
+
+
+def test_a_quota_without_a_code_is_found_by_its_name():
+    """AWS's pages do not tell that code."""
+    readings = read_quotas(connect({"L-F678F1CE": 5.0}))
+    assert readings[FILL_RATE].limit == 5000
+    assert readings[VPCS] == Reading(limit=5, used=2)
+    assert readings[GPU_SPOT].limit is None
+    assert "AccessDenied" in readings[GPU_SPOT].why
+
+
+def test_a_role_that_cannot_be_read_is_said():
+    """Whoever may not read roles may still deploy."""
+    [finding] = judged_spot_role(Account())
+    assert not finding.fatal
+    assert "not readable" in finding.text
+
+
+def test_preflight_says_all_and_stops_for_what_cannot_work():
+    """All at once, so that one evening is enough for all requests."""
+    said = []
+    preflight = Preflight(
+        connect=connect({"L-F678F1CE": 2.0}),
+        programs=lambda: [Found(needed=HELM, path=None, fault="helm is not installed")],
+        region="us-west-2",
+        wanted=needs(gpu_nodes=0),
+        images_given=True,
+        snapshot=False,
+        say=said.append,
+    )
+    with pytest.raises(Unfit, match="nothing was changed"):
+        preflight.apply()
+    assert any(text.startswith("✗ helm is not installed") for text in said)
+    assert any(text.startswith("✗ VPCs in a region") for text in said)
+    assert any(text.startswith("! ") for text in said)
