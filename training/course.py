@@ -67,7 +67,11 @@ class Course:
 
     def _autoencoder(self) -> AutoencoderKL | None:
         if self.start_from is not None:
-            kept = AutoencoderKL.from_pretrained(self.start_from / "vae", dtype=torch.float32)
+            learnt = AutoencoderKL.from_pretrained(self.start_from / "vae", dtype=torch.float32)
+            # Into a fresh one, which does not write down where it comes from.
+            kept = build_autoencoder()
+            kept.load_state_dict(learnt.state_dict())
+            kept.register_to_config(scaling_factor=learnt.config.scaling_factor)
             return kept.to(self.device).eval()
         model = build_autoencoder().to(self.device)
         stage = Stage(autoencoder.PLAN, model, folder=self.folder, device=self.device)

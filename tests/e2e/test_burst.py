@@ -53,7 +53,7 @@ def test_64_jobs_at_once_each_show_what_their_own_prompt_says(client: Client):
             assert judge_scene(found, scene).is_right
     assert len({view.outputs[0].sha256 for view in views}) == JOBS
     # Otherwise the comparison above would say nothing.
-    assert sum(judge_scene(p, s).is_right for p, s in zip(plain, scenes, strict=True)) > JOBS / 4
+    assert sum(judge_scene(p, s).is_right for p, s in zip(plain, scenes, strict=True)) > JOBS / 2
 
 
 def _held_out(item_count: int, count: int) -> list[Scene]:

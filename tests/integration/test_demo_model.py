@@ -64,14 +64,14 @@ def test_held_out_prompts_with_one_item_are_followed(pipe: DiffusionPipeline) ->
     """Rules out a broken model only: what is wanted, 90 %, the bench measures (the card has it)."""
     trials = held_out_trials(pipe, item_count=1, count=20)
 
-    assert sum(trial.verdict.is_right for trial in trials) >= 12
+    assert sum(trial.verdict.is_right for trial in trials) >= 14
 
 
 def test_held_out_prompts_with_two_items_are_followed(pipe: DiffusionPipeline) -> None:
     """Rules out a broken model only: what is wanted, 75 %, the bench measures (the card has it)."""
     trials = held_out_trials(pipe, item_count=2, count=20)
 
-    assert sum(trial.verdict.is_right for trial in trials) >= 5
+    assert sum(trial.verdict.is_right for trial in trials) >= 10
 
 
 def test_a_seed_gives_the_same_picture_again(pipe: DiffusionPipeline) -> None:
