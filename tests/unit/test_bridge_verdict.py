@@ -5,6 +5,7 @@ import pytest
 from bridge.errors import (
     BadPicture,
     BridgeError,
+    ClusterUnavailable,
     EgressFailed,
     EgressRefused,
     JobRefused,
@@ -55,6 +56,7 @@ TABLE = [
     (BadPicture(), Release),
     (EgressRefused(), Release),
     (EgressFailed(), Release),
+    (ClusterUnavailable(), Release),
     (BridgeError(), Release),
     (ObjectMissing(), Release),
     (ObjectTooLarge(), Release),
