@@ -1,7 +1,6 @@
 """Jobs that arrive at random, the same ones for every policy, run through the real engine."""
 
 import statistics
-import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -128,31 +127,37 @@ def _engine(
 ) -> Result:
     """The engine under a policy; input and output go on beside it."""
     latencies: dict[int, list[float]] = {steps: [] for steps, _ in MIX}
-    lock = threading.Lock()
 
     def run(engine: Engine) -> float:
         start = time.perf_counter()
-
-        def job(arrival: Arrival) -> None:
-            arguments = arrival.load.arguments(pipeline)
-            order = Order(pipeline=pipeline, arguments=arguments, steps=arrival.load.steps, rows=2)
-            engine.submit(order).future.result(TIMEOUT_S)
-            time.sleep(io)
-            with lock:
-                latencies[arrival.load.steps].append(time.perf_counter() - start - arrival.at)
-
-        with ThreadPoolExecutor(64) as clients:
-            jobs = []
-            for arrival in arrivals:
-                time.sleep(max(0.0, start + arrival.at - time.perf_counter()))
-                jobs.append(clients.submit(job, arrival))
-            for each in jobs:
-                each.result()
+        for load, spent in replay(engine, pipeline, arrivals, io=io):
+            latencies[load.steps].append(spent)
         return engine.busy_s / (time.perf_counter() - start)
 
     return Result(
         policy=name, seed=seed, utilisation=driven(policy, threads, run), latencies=latencies
     )
+
+
+def replay(
+    engine: Engine, pipeline: Any, arrivals: Sequence[Arrival], *, io: float = 0.0
+) -> list[tuple[Load, float]]:
+    """Order each job when it comes; seconds from its arrival to its end, by load."""
+    start = time.perf_counter()
+
+    def job(arrival: Arrival) -> tuple[Load, float]:
+        arguments = arrival.load.arguments(pipeline)
+        order = Order(pipeline=pipeline, arguments=arguments, steps=arrival.load.steps, rows=2)
+        engine.submit(order).future.result(TIMEOUT_S)
+        time.sleep(io)
+        return arrival.load, time.perf_counter() - start - arrival.at
+
+    with ThreadPoolExecutor(64) as clients:
+        jobs = []
+        for arrival in arrivals:
+            time.sleep(max(0.0, start + arrival.at - time.perf_counter()))
+            jobs.append(clients.submit(job, arrival))
+        return [each.result() for each in jobs]
 
 
 def report(scenario: Scenario, results: Sequence[Result]) -> dict[str, float]:

@@ -1,17 +1,13 @@
 """Two picture sizes that cannot share a forward, at equal load: does one wait longer for it?"""
 
 import statistics
-import threading
-import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import Any
 
-from bench.arrivals import Arrival
-from bench.workload import TIMEOUT_S, Load, driven, plainly
+from bench.arrivals import Arrival, replay
+from bench.workload import Load, driven, plainly
 from serve_app.engine.engine import Engine
-from serve_app.engine.order import Order
 
 #: Latent sides; a picture of the second has four times as many pixels.
 SIDES = (8, 16)
@@ -55,21 +51,6 @@ def _trace(side: int, alone: float, span: float, seed: int) -> list[Arrival]:
 
 def _run(engine: Engine, pipeline: Any, arrivals: Sequence[Arrival]) -> dict[int, list[float]]:
     spent: dict[int, list[float]] = {side: [] for side in SIDES}
-    lock, start = threading.Lock(), time.perf_counter()
-
-    def job(arrival: Arrival) -> None:
-        arguments = arrival.load.arguments(pipeline)
-        order = Order(pipeline=pipeline, arguments=arguments, steps=STEPS, rows=2)
-        engine.submit(order).future.result(TIMEOUT_S)
-        with lock:
-            took = time.perf_counter() - start - arrival.at
-            spent[arrival.load.latent_side].append(took)
-
-    with ThreadPoolExecutor(64) as clients:
-        waiting = []
-        for arrival in arrivals:
-            time.sleep(max(0.0, start + arrival.at - time.perf_counter()))
-            waiting.append(clients.submit(job, arrival))
-        for each in waiting:
-            each.result()
+    for load, seconds in replay(engine, pipeline, arrivals):
+        spent[load.latent_side].append(seconds)
     return spent

@@ -104,6 +104,11 @@ def polish_loss(
 
 def edge_weights(pictures: Tensor) -> Tensor:
     """1 on flat ground, 1 + EDGE_WEIGHT within a pixel of an edge: (n, 1, 64, 64)."""
-    high = functional.max_pool2d(pictures, 3, 1, 1)
-    low = -functional.max_pool2d(-pictures, 3, 1, 1)
-    return 1 + EDGE_WEIGHT * ((high - low).amax(1, keepdim=True) > 0.2).float()
+    return 1 + EDGE_WEIGHT * edges(pictures, 0.2)
+
+
+def edges(values: Tensor, step: float) -> Tensor:
+    """1 where some channel differs by more than `step` from a neighbour, else 0: (n, 1, h, w)."""
+    high = functional.max_pool2d(values, 3, 1, 1)
+    low = -functional.max_pool2d(-values, 3, 1, 1)
+    return ((high - low).amax(1, keepdim=True) > step).float()

@@ -44,9 +44,9 @@ class Course:
     device: str
     seed: int
     deadline: float
-    #: A finished model to go on from: only its denoiser learns on.
+    #: A finished model to go on from: only its denoiser and its decoder learn on.
     start_from: Path | None = None
-    #: Only its decoder.
+    #: Of these only the decoder.
     decoder_only: bool = False
 
     def run(self) -> bool:

@@ -15,10 +15,9 @@ import torch
 from diffusers import DDPMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
-from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from training.autoencoder import LATENT_CHANNELS
+from training.autoencoder import LATENT_CHANNELS, edges
 from training.captions import random_caption
 from training.grounding import AttentionSight, grounding_loss, told_share
 from training.scene import Scene
@@ -110,12 +109,16 @@ class LatentPictures:
         """Running sum of how often each scene is shown."""
         return list(accumulate(_shown_share(scene) for scene in self.scenes))
 
+    def pick(self, rng: Random) -> int:
+        """Some scene, hard ones more often."""
+        return bisect(self.shown, rng.random() * self.shown[-1])
+
     def batch(self, step: int) -> Batch:
         """Pictures and captions of a step, the same ones in every run."""
         rng = Random(f"denoiser {step}")
         chosen: list[int] = []
         while len(chosen) < BATCH:
-            index = bisect(self.shown, rng.random() * self.shown[-1])
+            index = self.pick(rng)
             if step >= self.one_item_steps or len(self.scenes[index].items) == 1:
                 chosen.append(index)
         texts, told = [], []
@@ -138,10 +141,7 @@ def _shown_share(scene: Scene) -> float:
 
 def edge_weights(latents: Tensor, signal: Tensor) -> Tensor:
     """1 on flat ground, up to 1 + EDGE_WEIGHT on edges: (n, 1, 16, 16) for signal (n,), 0-1."""
-    high = functional.max_pool2d(latents, 3, 1, 1)
-    low = -functional.max_pool2d(-latents, 3, 1, 1)
-    edge = ((high - low).amax(1, keepdim=True) > EDGE_STEP).float()
-    return 1 + EDGE_WEIGHT * signal[:, None, None, None] * edge
+    return 1 + EDGE_WEIGHT * signal[:, None, None, None] * edges(latents, EDGE_STEP)
 
 
 def denoiser_loss(

@@ -6,7 +6,6 @@ noisy up to the middle and drawn again from their captions, as a user's picture 
 half, so that layout and truth stay the same while the outlines are the denoiser's own.
 """
 
-from bisect import bisect
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -52,7 +51,7 @@ def redrawn(
 ) -> Redrawn:
     """Draw `COUNT` training pictures again, or take them from disk."""
     rng = Random("redrawn")
-    chosen = [bisect(pictures.shown, rng.random() * pictures.shown[-1]) for _ in range(COUNT)]
+    chosen = [pictures.pick(rng) for _ in range(COUNT)]
     state = checkpoint.load(folder / "redrawn.pt")
     mark = float(sum(p.abs().sum() for p in unet.parameters()))
     if state is None or state["mark"] != mark:

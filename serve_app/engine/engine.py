@@ -101,8 +101,6 @@ class Engine:
         self._inbox.put(self._stop_all)
         if self._thread is not None:
             self._thread.join()
-        self._pool.close()
-        self._tick.compiled.close()
 
     def _cancel(self, ticket: Ticket) -> None:
         self._inbox.put(partial(self._stop, ticket))
@@ -129,6 +127,8 @@ class Engine:
                 self._read(wait=False)
         while not self._inbox.empty():  # orders that came while we closed must end too
             self._read(wait=False)
+        self._pool.close()
+        self._tick.compiled.close()
 
     def _can_step(self) -> bool:
         return any(isinstance(call.waiting, Forward) for call in self._calls.values())

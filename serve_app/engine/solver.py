@@ -127,7 +127,7 @@ def _stepped(
         table[key] = _row(scheduler, by_object, timestep)
     row = table[key]
     inputs = [sample, output, *(part for part in remembered if part is not None)]
-    _remember(scheduler, [part and part.of(inputs) for part in row.remembered])
+    _remember(scheduler, [None if part is None else part.of(inputs) for part in row.remembered])
     vars(scheduler).update(row.counters)
     return row.sample.of(inputs)
 

@@ -55,8 +55,6 @@ class Plan:
     kills: int = 30
     #: Seconds until everything has to have ended.
     patience_s: float = 600
-    #: A real Serve, whose replica is killed; else the stub that the kill ends whole.
-    on_ray: bool = True
 
 
 @dataclass
@@ -189,7 +187,7 @@ class Chaos:
     def _kill_serve(self) -> None:
         self.faults_at.append(time.time())
         self.kills["serve"] += 1
-        self.lab.kill_serve(STUB_SEED=str(self.plan.seed))
+        self.lab.kill_replica()
 
     def _killed(self, how: str) -> None:
         self.kills[how] += 1
@@ -277,7 +275,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
         "FAULT_LOST": str(plan.lost),
         "FAULT_SEED": str(plan.seed),
     }
-    with Lab.running(visibility_s=_VISIBILITY_S, faults=faults, on_ray=plan.on_ray) as lab:
+    with Lab.running(visibility_s=_VISIBILITY_S, faults=faults, on_ray=True) as lab:
         lab.start_api()
         lab.start_timers()
         chaos = Chaos(plan, lab)

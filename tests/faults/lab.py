@@ -81,7 +81,7 @@ class Lab:
             SERVICES="dynamodb,s3,sns,sqs",
             **emulator.settings(self._ports.aws, self.home),
         )
-        self.start_serve(**stub)
+        self._start_serve(stub)
         self.processes["aws"].wait_until(lambda: emulator.answers(self.aws_url), timeout_s=_READY_S)
         self.cloud = create_cloud(
             Catalogue.from_yaml(_CATALOGUE),
@@ -106,8 +106,8 @@ class Lab:
         """A boto3 client in good weather."""
         return emulator.client(self.aws_url, service)
 
-    def start_serve(self, **stub: str) -> None:
-        """Serve with the stub pipeline, at first or again; without Ray it may not listen yet."""
+    def _start_serve(self, stub: Mapping[str, str]) -> None:
+        """Serve with the stub pipeline; without Ray it may not listen yet."""
         told = {"STUB_LOG": str(self.generations), **stub}
         if not self.on_ray:
             self.spawn("serve", ["tests.faults.stub_serve", str(self._ports.serve)], **told)
@@ -123,13 +123,9 @@ class Lab:
         )
         serve.wait_until(lambda: serve.ready_line() is not None, timeout_s=_READY_S)
 
-    def kill_serve(self, **stub: str) -> None:
-        """`kill -9` to the process that paints; Ray replaces its replica by itself."""
-        if self.on_ray:
-            os.kill(int(self.began()[-1]["pid"]), signal.SIGKILL)
-            return
-        self.kill("serve")
-        self.start_serve(**stub)
+    def kill_replica(self) -> None:
+        """`kill -9` to the process that paints; Serve replaces it by itself."""
+        os.kill(int(self.began()[-1]["pid"]), signal.SIGKILL)
 
     def start_api(self) -> None:
         """The API, and wait for it."""
