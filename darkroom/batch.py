@@ -120,7 +120,7 @@ class OnCluster:
     def follow(self, prompts: bytes, tell: Tell, *, timeout_s: float) -> Progress:
         """Submit, or find, the job; wait for its end; delete it."""
         digest = hashlib.sha256(prompts).hexdigest()[:12]
-        name, folder = f"batch-{digest}", f"batches/{digest}"
+        name, folder = f"batch-{digest}", f"batch/{digest}"
         self.store.put(f"{folder}/prompts.jsonl", prompts, media_type="application/jsonl")
         place = f"s3://{self.store.bucket}/{folder}"
         manifest = batch_job(
@@ -143,7 +143,9 @@ class OnCluster:
         last = self._tell(folder, tell)
         # Also after a failure: what it has done lies in the bucket, and a GPU node costs.
         self.kuberay.delete_job(name)
-        if last is None or last.done < last.total:
+        # A progress of an earlier run may lie there: the job itself must have ended well, too.
+        succeeded = ended.status.get("jobStatus") == "SUCCEEDED"
+        if last is None or last.done < last.total or not succeeded:
             said = ended.status.get("message") or ended.status.get("jobStatus")
             raise JobFailed(f"{name} ended before its list did: {said}; run it again to go on")
         return last

@@ -40,7 +40,7 @@ def run(
 ) -> None:
     """Bring a list of prompts to its end; run again after an interruption, it does what is left.
 
-    On a cluster prompts and images lie in the bucket DARKROOM_BUCKET, below `batches/`.
+    On a cluster prompts and images lie in the bucket DARKROOM_BUCKET, below `batch/`.
     """
     with _shown() as tell:
         if on is On.HERE:
@@ -49,7 +49,7 @@ def run(
             last = _on_cluster(prompts, runtime, timeout_s, tell)
     if last.failed:
         people.print(f"failed: {last.failed}; each `.out` document says why", markup=False)
-    place = str(out) if on is On.HERE else f"s3://{os.environ.get('DARKROOM_BUCKET')}/batches"
+    place = str(out) if on is On.HERE else f"s3://{os.environ.get('DARKROOM_BUCKET')}/batch"
     emit(vars(last) | {"outputs": place}, as_json=as_json, otherwise=place)
     if last.failed:
         raise typer.Exit(1)

@@ -6,6 +6,7 @@ from typing import Any
 
 from darkroom.observed import Observed
 
+_ACCOUNT = "batch-job"
 _CAPACITY = {"karpenter.sh/capacity-type": "spot"}
 #: Seconds between the end of the job and the end of its cluster, if nobody deletes it before.
 _TTL_S = 60
@@ -18,10 +19,10 @@ _GPU = "nvidia.com/gpu"
 def batch_job(
     service: Observed, *, name: str, runtime: str, prompts: str, outputs: str
 ) -> dict[str, Any]:
-    """The RayJob that works on `prompts`, with images, roles and settings of the RayService.
+    """The RayJob that works on `prompts`, with images and settings of the RayService.
 
-    Nothing of it differs from the service's cluster but what a batch needs: no head that serves,
-    GPU groups from zero, on spot only.
+    Nothing of it differs from the service's cluster but what a batch needs: its own role, a head
+    on a node that comes and goes, GPU groups from zero, on spot only.
     """
     cluster = copy.deepcopy(dict(service.document["spec"]["rayClusterConfig"]))
     cluster["enableInTreeAutoscaling"] = True
@@ -41,6 +42,11 @@ def batch_job(
     for template in _templates(cluster):
         found = template.setdefault("metadata", {}).setdefault("labels", {})
         found |= labels
+        # The one role that may read prompts and write pictures.
+        template["spec"]["serviceAccountName"] = _ACCOUNT
+    # The system group has room for the heads that are always there, and no more.
+    head = cluster["headGroupSpec"]["template"]["spec"]
+    head["nodeSelector"] = {**head.get("nodeSelector", {}), "darkroom/nodes": "cpu"}
     return {
         "apiVersion": "ray.io/v1",
         "kind": "RayJob",

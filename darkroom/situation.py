@@ -75,7 +75,7 @@ class Situation:
         return [pod for pod in self.pods or () if _labels(pod).get(label) == component]
 
     def _workers(self) -> list[Document]:
-        return [pod for pod in self.pods or () if _labels(pod).get("ray.io/node-type") == "worker"]
+        return self._pods("ray-worker")
 
     def _why(self, pod: Document) -> str:
         """Why a pod is not ready: its placement, its containers, what others say of it."""

@@ -8,8 +8,8 @@ from kubernetes import client
 
 from darkroom.kuberay import translated
 
-#: KubeRay's own label on every pod of a Ray cluster.
-_RAY_NODE_TYPE = "ray.io/node-type"
+#: As the manifests label them; a batch's pods carry the same runtime, and KubeRay's own labels.
+_COMPONENT, _WORKER = "app.kubernetes.io/component", "ray-worker"
 PART_OF = "app.kubernetes.io/part-of=darkroom"
 RUNTIME = "darkroom/runtime"
 #: Seconds for one call.
@@ -36,7 +36,7 @@ class Workloads:
 
     def worker_pods(self, runtime: str) -> list[dict[str, Any]]:
         """The runtime's Ray workers, as documents."""
-        return [pod for pod in self.pods(runtime) if _label(pod, _RAY_NODE_TYPE) == "worker"]
+        return [pod for pod in self.pods(runtime) if _label(pod, _COMPONENT) == _WORKER]
 
     def pods(self, runtime: str | None = None) -> list[dict[str, Any]]:
         """All pods of ours, or of one runtime, as documents."""

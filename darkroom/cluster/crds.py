@@ -137,7 +137,7 @@ def _holds(rule: str, value: Any) -> bool:
         context.add_function(name, function)
     try:
         return bool(cel.evaluate(rule, context))
-    except Exception as error:  # whatever it raises, the rule was not evaluated
+    except (LookupError, RuntimeError, TypeError, ValueError) as error:
         raise CannotValidate(f"CEL does not evaluate {rule!r}: {error}") from error
 
 

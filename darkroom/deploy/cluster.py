@@ -18,11 +18,14 @@ _ABSENT = ("NotFound", "doesn't have a resource type")
 
 
 def write_kubeconfig(eks: Any, name: str, region: str, path: Path) -> bool:
-    """Write how to reach the cluster; whether there is one."""
+    """Write how to reach the cluster; whether there is one that can be reached."""
     try:
         with translated("EKS DescribeCluster", missing=frozenset({"ResourceNotFoundException"})):
             cluster = eks.describe_cluster(name=name)["cluster"]
     except ObjectMissing:
+        return False
+    # One that is being made has no address yet.
+    if "endpoint" not in cluster or "data" not in cluster.get("certificateAuthority", {}):
         return False
     command = {
         "apiVersion": "client.authentication.k8s.io/v1beta1",
@@ -73,11 +76,12 @@ class Cluster:
         given: str | None = None,
         limit_s: float = 120,
         expected: tuple[int, ...] = (0,),
+        private: bool = False,
     ) -> str:
         """What a command prints."""
         answer = self.programs.run(
             KUBECTL, arguments, given=given, limit_s=limit_s, expected=expected,
-            environ=self.environ,
+            environ=self.environ, private=private,
         )  # fmt: skip
         return answer.output
 
@@ -94,7 +98,7 @@ class Cluster:
         """All objects of a kind; none where the kind is not known."""
         place = ("-n", namespace) if namespace else ("-A",)
         try:
-            found = json.loads(self.kubectl("get", kind, *place, "-o", "json"))
+            found = json.loads(self.kubectl("get", kind, *place, "-o", "json", private=True))
         except ProgramFailed as failed:
             if any(word in str(failed) for word in _ABSENT):
                 return []
@@ -105,7 +109,8 @@ class Cluster:
     def get(self, kind: str, name: str, *, namespace: str | None = None) -> dict[str, Any] | None:
         """One object, or nothing."""
         place = ("-n", namespace) if namespace else ()
-        text = self.kubectl("get", kind, name, *place, "-o", "json", "--ignore-not-found")
+        asked = ("get", kind, name, *place, "-o", "json", "--ignore-not-found")
+        text = self.kubectl(*asked, private=True)
         found: dict[str, Any] | None = json.loads(text) if text.strip() else None
         return found
 

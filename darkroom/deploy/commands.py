@@ -2,7 +2,6 @@
 
 import functools
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -164,8 +163,7 @@ def open_(
         if target == "dashboard":
             # On stdout: for a person who pastes it, or a program that reads it.
             emit(None, as_json=False, otherwise=deployment.secret("ray-token"))
-        while process.poll() is None:
-            time.sleep(0.2)
+        process.wait()
     raise ProgramFailed("kubectl has ended the forwarding; what it said stands above")
 
 

@@ -29,6 +29,8 @@ _LISTINGS: tuple[tuple[str, str, str, str | None], ...] = (
     ("cloudformation", "list_stacks", "StackSummaries", "StackName"),
 )
 _TAG = "darkroom:installation"
+#: As infra/terraform/api.tf names them behind the installation's name.
+_FUNCTIONS = ("api", "authorizer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +67,10 @@ class Leftovers:
 
     def _logs(self) -> Iterator[tuple[str, Callable[[], object]]]:
         logs = self.connect("logs")
-        # Lambda's last line, and EKS's, may come after Terraform has deleted their groups.
+        # Lambda's last line, and EKS's, may come after Terraform has deleted their groups. Whole
+        # names and folders only: `darkroom-dev` begins like `darkroom`, and is another one.
         for prefix in (
-            f"/aws/lambda/{self.installation}-",
+            *(f"/aws/lambda/{self.installation}-{function}" for function in _FUNCTIONS),
             f"/aws/eks/{self.installation}/",
             f"/aws/containerinsights/{self.installation}/",
         ):
@@ -75,6 +78,8 @@ class Leftovers:
                 found = logs.describe_log_groups(logGroupNamePrefix=prefix)["logGroups"]
             for group in found:
                 name = group["logGroupName"]
+                if not (prefix.endswith("/") or name == prefix):
+                    continue
                 yield f"log group {name}", _deleting(logs.delete_log_group, logGroupName=name)
 
     def _snapshots(self) -> Iterator[tuple[str, Callable[[], object]]]:

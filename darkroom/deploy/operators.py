@@ -7,7 +7,6 @@ from pathlib import Path
 import yaml
 
 from darkroom.deploy.cluster import Cluster
-from darkroom.deploy.errors import ProgramFailed
 from darkroom.deploy.step import Standing
 
 _WAIT_S = 600
@@ -99,7 +98,7 @@ class Operator:
         found = self._release()
         if found is not None and found["status"].startswith("pending"):
             # A Helm that was killed leaves this behind, and refuses to go on from it.
-            self._clear(chart)
+            self._clear(chart, found["status"])
         self.cluster.helm(
             "upgrade", "--install", chart.release, *chart.arguments(), "-n", chart.namespace,
             "--create-namespace", "--skip-crds", "-f", str(self.values), "--wait",
@@ -121,9 +120,8 @@ class Operator:
                 return dict(release)
         return None
 
-    def _clear(self, chart: Chart) -> None:
-        try:
-            self.cluster.helm("rollback", chart.release, "-n", chart.namespace, "--wait")
-        except ProgramFailed:
-            # There is no earlier one: its first installation was killed.
-            self.cluster.helm("uninstall", chart.release, "-n", chart.namespace, "--wait")
+    def _clear(self, chart: Chart, status: str) -> None:
+        # Its first installation was killed: there is no earlier one to go back to. Any other one
+        # has work in its care, and is never uninstalled for a rollback that failed.
+        verb = "uninstall" if status == "pending-install" else "rollback"
+        self.cluster.helm(verb, chart.release, "-n", chart.namespace, "--wait")

@@ -1,4 +1,4 @@
-"""Other people's programs: found, asked their version, run. The only place that starts any."""
+"""Other people's programs: found, asked their version, run to their end."""
 
 import os
 import re
@@ -6,7 +6,8 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -127,27 +128,31 @@ class Programs:
         grace_s: float = 60,
         environ: Mapping[str, str] | None = None,
         expected: tuple[int, ...] = (0,),
+        private: bool = False,
     ) -> "Answer":
         """Run it to its end; `ProgramFailed` with what it said, unless its status is `expected`.
 
         `given` goes to its standard input: secrets never stand in a command line. After `limit_s`,
         and at Ctrl-C, it is told SIGINT once, and gets `grace_s` to put its things in order.
+        What a `private` one prints may hold secrets, and nobody hears it.
         """
         command = [find(needed, self.environ.get("PATH")).usable(), *arguments]
         self.heard(f"$ {needed.name} {' '.join(arguments)}")
-        process = subprocess.Popen(  # noqa: S603  # one of the programs above
-            command,
-            cwd=within,
-            env={**self.environ, **(environ or {})},
-            stdin=subprocess.PIPE if given is not None else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            # A group of its own: Ctrl-C in the terminal is for us, who pass it on once. A second
-            # SIGINT would make Terraform forget what it has just made.
-            start_new_session=True,
-        )
-        answer = _Heard(process, self.heard).to_the_end(
+        with _interruptible():
+            process = subprocess.Popen(  # noqa: S603  # one of the programs above
+                command,
+                cwd=within,
+                env={**self.environ, **(environ or {})},
+                stdin=subprocess.PIPE if given is not None else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                errors="replace",
+                # A group of its own: Ctrl-C in the terminal is for us, who pass it on once. A
+                # second SIGINT would make Terraform forget what it has just made.
+                start_new_session=True,
+            )
+        answer = _Heard(process, _quiet if private else self.heard).to_the_end(
             given=given, limit_s=limit_s, grace_s=grace_s, name=needed.name
         )
         if answer.status not in expected:
@@ -157,6 +162,23 @@ class Programs:
                 f"{said}"
             )
         return answer
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """A child that is begun here heeds SIGINT, also if we are in a script's background.
+
+    There SIGINT is ignored, and a child would inherit that: it could not be told to stop.
+    """
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if not ignored or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from darkroom.deploy.program import TERRAFORM, Answer, Programs
 _APPLY_S, _STOP_S = 3600, 900
 _PARALLEL = "-parallelism=30"
 _LOCKED = "Error acquiring the state lock"
+_NO_STATE = "No state file was found"
 _LOCK_LINE = re.compile(r"^[\s│]*(ID|Operation|Who|Created):\s+(.*?)\s*$", re.MULTILINE)
 _EXISTS = re.compile(r"already ?exists|AlreadyOwnedByYou|ResourceInUse|ResourceConflict", re.I)
 _ADDRESS = re.compile(r"^[\s│]*with ([^\s,]+),", re.MULTILINE)
@@ -73,17 +74,24 @@ class Terraform:
 
     def planned(self) -> dict[str, Any]:
         """The plan, as `terraform show -json` tells it."""
-        found: dict[str, Any] = json.loads(self._run("show", "-json", str(self._plan)).output)
+        found: dict[str, Any] = json.loads(
+            self._run("show", "-json", str(self._plan), private=True).output
+        )
         return found
 
     def outputs(self) -> str:
         """`terraform output -json`, as text."""
-        return self._run("output", "-json").output
+        return self._run("output", "-json", private=True).output
 
     def addresses(self) -> list[str]:
         """What the state knows; nothing if there is no state."""
-        answer = self._run("state", "list", expected=(0, 1))
-        return answer.output.split() if answer.status == 0 else []
+        try:
+            return self._run("state", "list").output.split()
+        except ProgramFailed as failed:
+            # Nothing else may pass for it: what is not known would not be kept from destruction.
+            if _NO_STATE in str(failed):
+                return []
+            raise
 
     def unlock(self, lock: str) -> None:
         """Break the lock of that id: a person has said that nobody holds it any more."""
@@ -102,6 +110,7 @@ class Terraform:
         *arguments: str,
         limit_s: float = 300,
         expected: tuple[int, ...] = (0,),
+        private: bool = False,
     ) -> Answer:
         own = {
             # The module's folder may be read-only, and may serve several installations.
@@ -122,6 +131,7 @@ class Terraform:
                 grace_s=_STOP_S,
                 environ=own,
                 expected=expected,
+                private=private,
             )
         except ProgramFailed as failed:
             if _LOCKED in str(failed):

@@ -110,6 +110,7 @@ locals {
     # A folder of prompts in, a folder of images out; neither queue nor record.
     batch-job = concat(local.may.read_models, [
       { Action = ["s3:GetObject", "s3:PutObject"], Resource = ["${local.outputs}/batch/*"] },
+      local.may.tell_missing,
     ])
 
     telemetry = [

@@ -45,7 +45,7 @@ def until(condition):
 def test_a_burst_brings_all_workers_in_one_order(cluster_api, workloads, kuberay, jobs_api):
     """From nothing to all that the queue is worth, and back."""
     until(lambda: not workloads.worker_pods(RUNTIME))
-    assert workloads.replicas_wanted(f"{RUNTIME}-bridge") == 0
+    assert workloads.replicas_wanted(f"bridge-{RUNTIME}") == 0
     assert kuberay.service(RUNTIME).ready
 
     posted = [
@@ -59,7 +59,7 @@ def test_a_burst_brings_all_workers_in_one_order(cluster_api, workloads, kuberay
     assert {list(views)[-1].status for views in ended} == {Status.SUCCEEDED}
 
     until(lambda: not workloads.worker_pods(RUNTIME))
-    until(lambda: workloads.replicas_wanted(f"{RUNTIME}-bridge") == 0)
+    until(lambda: workloads.replicas_wanted(f"bridge-{RUNTIME}") == 0)
     gpus = "nvidia.com/gpu"
     until(lambda: not [n for n in workloads.nodes() if n["status"]["allocatable"].get(gpus)])
 

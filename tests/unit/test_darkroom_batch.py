@@ -113,7 +113,7 @@ class Cluster:
     def _write(self, name):
         done = self.looks.pop(0)
         if done is not None:
-            key = f"batches/{name.removeprefix('batch-')}/progress.json"
+            key = f"batch/{name.removeprefix('batch-')}/progress.json"
             told = {"total": 3, "succeeded": done, "failed": 0}
             self.store.put(key, json.dumps(told).encode(), media_type="application/json")
 

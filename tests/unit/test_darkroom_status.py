@@ -11,9 +11,9 @@ from darkroom.situation import Situation
 from darkroom.status_command import cluster_situation, of_stack
 
 
-def pod(name, *, phase="Running", component=None, ray=None, conditions=(), waiting=None):
+def pod(name, *, phase="Running", component=None, conditions=(), waiting=None):
     """A pod as the API server writes it."""
-    labels = {"app.kubernetes.io/component": component, "ray.io/node-type": ray}
+    labels = {"app.kubernetes.io/component": component}
     found = {
         "metadata": {"name": name, "labels": {k: v for k, v in labels.items() if v}},
         "status": {"phase": phase, "conditions": [condition(*each) for each in conditions]},
@@ -71,10 +71,10 @@ BUSY = Situation(
     pods=[
         pod("bridge-1", component="bridge", conditions=READY),
         pod("bridge-2", component="bridge", waiting={"reason": "ImagePullBackOff"}),
-        pod("gpu-1", ray="worker", conditions=READY),
+        pod("gpu-1", component="ray-worker", conditions=READY),
         pod(
             "gpu-2",
-            ray="worker",
+            component="ray-worker",
             phase="Pending",
             conditions=[("PodScheduled", "False", NO_ROOM)],
         ),

@@ -8,7 +8,7 @@ from botocore.stub import Stubber
 
 from darkroom.cluster.images import Images
 from darkroom.deploy.cluster import Cluster
-from darkroom.deploy.errors import ProgramMissing
+from darkroom.deploy.errors import ProgramFailed, ProgramMissing
 from darkroom.deploy.images import PushedImages, fingerprint
 from darkroom.deploy.operators import Operator
 from darkroom.deploy.program import Programs
@@ -163,11 +163,26 @@ def test_an_operator_is_installed_at_its_version_without_the_definitions(tmp_pat
     assert "--wait" in line
 
 
-@pytest.mark.parametrize(("rollback", "then"), [(0, "rollback"), (1, "uninstall")])
-def test_a_helm_that_was_killed_is_gone_on_from(tmp_path, folder, rollback, then):
+@pytest.mark.parametrize(
+    ("status", "then"),
+    [
+        ("pending-install", "uninstall"),
+        ("pending-upgrade", "rollback"),
+        ("pending-rollback", "rollback"),
+    ],
+)
+def test_a_helm_that_was_killed_is_gone_on_from(tmp_path, folder, status, then):
     """It leaves a pending release, from which Helm itself refuses to go on."""
-    told = helm(folder, status="pending-install", rollback=rollback)
+    told = helm(folder, status=status)
     operator(tmp_path).apply()
     verbs = [line.split()[0] for line in told.read_text().splitlines()]
     assert then in verbs
     assert verbs[-1] == "upgrade"
+
+
+def test_an_operator_at_work_is_not_uninstalled_because_going_back_failed(tmp_path, folder):
+    """Karpenter has nodes in its care."""
+    told = helm(folder, status="pending-upgrade", rollback=1)
+    with pytest.raises(ProgramFailed):
+        operator(tmp_path).apply()
+    assert "uninstall" not in {line.split()[0] for line in told.read_text().splitlines()}

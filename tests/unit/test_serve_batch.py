@@ -103,15 +103,15 @@ def test_a_line_that_cannot_be_a_job_is_named(line, why):
 def test_all_are_painted_and_each_has_its_images_and_its_document():
     """In the names that a bridge would give them."""
     store = MemoryStore()
-    jobs = prompts(prefix="batches/b")
+    jobs = prompts(prefix="batch/b")
     tally, told = painted(jobs, Painter(), store)
     assert (tally.total, tally.succeeded, tally.failed) == (3, 3, 0)
     assert [each.done for each in told] == [0, 1, 2, 3]
-    (key,) = [key for key in store._objects if key.startswith("batches/b/second") and ".out" in key]
+    (key,) = [key for key in store._objects if key.startswith("batch/b/second") and ".out" in key]
     document = json.loads(store.get(key))
     assert document["status"] == "succeeded"
     (output,) = document["outputs"]
-    assert output["key"].startswith("batches/b/second/second-")
+    assert output["key"].startswith("batch/b/second/second-")
     assert output["bytes"] == len(store.get(output["key"]))
     assert output["seed"] == 3
 
@@ -167,5 +167,5 @@ def test_a_bucket_is_named_with_its_prefix(monkeypatch):
     """As the cluster gets it."""
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    store, prefix = outputs_at("s3://bucket/batches/b/")
-    assert (store.bucket, prefix) == ("bucket", "batches/b")
+    store, prefix = outputs_at("s3://bucket/batch/b/")
+    assert (store.bucket, prefix) == ("bucket", "batch/b")
