@@ -88,7 +88,7 @@ TABLE_OF_RIGHTS = {
         "dead-letter-worker",
     },
     # Without it a missing object looks like one that is not ours.
-    ("s3:ListBucket", OUTPUTS): {"api", "bridge", "dead-letter-worker", "sweeper"},
+    ("s3:ListBucket", OUTPUTS): {"api", "batch-job", "bridge", "dead-letter-worker", "sweeper"},
     ("s3:GetObject", "arn:aws:s3:::pictures-of-clients/a.png"): {"bridge"},
     ("s3:PutBucketPolicy", OUTPUTS): set(),
     ("s3:GetObject", "arn:aws:s3:::state/darkroom"): set(),
