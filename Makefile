@@ -24,7 +24,9 @@ PROMPT ?= a large yellow star on a blue background
 JOBS ?= 100
 IMAGES ?= api bridge ui serve-cpu
 IMAGE_TAG ?= $(shell git rev-parse --short HEAD)
-TESTS := $(if $(FAST),tests/unit tests/contract,tests)
+# Two at a time; those with Ray or a model want both cores for themselves.
+LIGHT := tests/unit tests/contract $(if $(FAST),,tests/deploy)
+HEAVY := tests/integration tests/faults tests/e2e tests/cluster
 PACKAGES := jobs records client api bridge serve_app gradio_ui loadtest darkroom
 
 .DEFAULT_GOAL := help
@@ -94,7 +96,8 @@ lint: install
 	$(VENV)/bin/mypy
 
 test: lint $(if $(FAST),,$(CHECKOV))
-	$(VENV)/bin/pytest $(TESTS)
+	$(VENV)/bin/pytest -n 2 --dist loadgroup $(LIGHT)
+	$(if $(FAST),,$(VENV)/bin/pytest $(HEAVY))
 
 test-deploy: install
 	$(VENV)/bin/pytest -m "long or not long" tests/deploy

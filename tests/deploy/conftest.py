@@ -82,11 +82,12 @@ _TIMEOUT_S = 900
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Who destroys the stack comes last, and nobody is hurried."""
+    """Who destroys the stack comes last, nobody is hurried, and one process has the stack."""
     items.sort(key=lambda item: "destroyed" in getattr(item, "fixturenames", ()))
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.timeout(_TIMEOUT_S))
+            item.add_marker(pytest.mark.xdist_group("stack"))
 
 
 @pytest.fixture(scope="session")
