@@ -1,4 +1,4 @@
-"""Steps of multistep solvers as precomputed sums: what a tick does beside its forward.
+"""Steps of common solvers as precomputed sums: what a tick does beside its forward.
 
 Diffusers works out a step's weights anew for every job and step, from tensors of one number each:
 a hundred small operations. A step of these solvers is linear in what it is given (the sample, the
@@ -20,10 +20,13 @@ from torch import Tensor
 #: What each class remembers between steps. `timestep_list` is left out: it enters no sum.
 REMEMBERED = {
     "DPMSolverMultistepScheduler": ("model_outputs",),
+    "EulerDiscreteScheduler": (),
     "UniPCMultistepScheduler": ("model_outputs", "last_sample"),
 }
 #: Counters that a step moves on.
 COUNTERS = ("_step_index", "lower_order_nums", "this_order")
+#: What pipelines say to a step that makes no sum of it: no noise is drawn in a linear one.
+USUAL = frozenset({"return_dict", "generator"})
 #: A weight below this is what rounding leaves of zero.
 NOTHING = 1e-10
 #: Tables kept: a few kB each, for each configuration and number of steps.
@@ -58,6 +61,8 @@ class Sum:
 class Row:
     """One step: the next sample, what is remembered then, and the counters after it."""
 
+    #: What the sample is multiplied with before the model sees it.
+    scale: float
     sample: Sum
     remembered: tuple[Sum | None, ...]
     counters: tuple[tuple[str, int], ...]
@@ -77,24 +82,39 @@ class Tables:
         """Have `scheduler.step` look its sums up, if its steps are linear; else leave it."""
         if not _is_linear(scheduler):
             return
-        by_object = scheduler.step
+        by_object, scaled_by_object = scheduler.step, scheduler.scale_model_input
         table: Table = {}
         levels: Tensor | None = None
 
-        # Pipelines look at the signature of `step` to know what it takes.
-        @wraps(by_object)
-        def step(output: Tensor, timestep: Any, sample: Tensor, **more: Any) -> Any:
+        def row(timestep: Any) -> Row:
             nonlocal table, levels
-            plain = more.get("return_dict") is False and more.get("variance_noise") is None
-            if not plain or not output.dtype == sample.dtype == torch.float32:
-                return by_object(output, timestep, sample, **more)
             if scheduler.step_index is None:
                 scheduler._init_step_index(timestep)
             if levels is not scheduler.sigmas:
                 levels, table = scheduler.sigmas, self._table(scheduler)
-            return (_stepped(scheduler, table, by_object, output, sample, timestep),)
+            key = _place(scheduler)
+            if key not in table:
+                table[key] = _asked(scheduler, by_object, timestep)
+            return table[key]
+
+        # Pipelines look at the signature of `step` to know what it takes.
+        @wraps(by_object)
+        def step(output: Tensor, timestep: Any, sample: Tensor, **more: Any) -> Any:
+            plain = more.get("return_dict") is False and more.keys() <= USUAL
+            if not plain or not output.dtype == sample.dtype == torch.float32:
+                return by_object(output, timestep, sample, **more)
+            return (_stepped(scheduler, row(timestep), output, sample),)
+
+        def scaled(sample: Tensor, timestep: Any) -> Tensor:
+            if sample.dtype != torch.float32:
+                return scaled_by_object(sample, timestep)
+            scheduler.is_scale_input_called = True
+            return sample * row(timestep).scale
 
         scheduler.step = step
+        # Only those that scale ask to be told of it.
+        if hasattr(scheduler, "is_scale_input_called"):
+            scheduler.scale_model_input = scaled
 
     def _table(self, scheduler: Any) -> Table:
         settings = repr(sorted(scheduler.config.items()))
@@ -117,39 +137,39 @@ def _is_linear(scheduler: Any) -> bool:
     )
 
 
-def _stepped(
-    scheduler: Any, table: Table, by_object: Any, output: Tensor, sample: Tensor, timestep: Any
-) -> Tensor:
+def _stepped(scheduler: Any, row: Row, output: Tensor, sample: Tensor) -> Tensor:
     """The next sample; the scheduler remembers what it would have."""
-    remembered = _remembered(scheduler)
-    key = (*_counters(scheduler), *(part is not None for part in remembered))
-    if key not in table:
-        table[key] = _row(scheduler, by_object, timestep)
-    row = table[key]
-    inputs = [sample, output, *(part for part in remembered if part is not None)]
+    inputs = [sample, output, *(part for part in _remembered(scheduler) if part is not None)]
     _remember(scheduler, [None if part is None else part.of(inputs) for part in row.remembered])
     vars(scheduler).update(row.counters)
     return row.sample.of(inputs)
 
 
-def _row(scheduler: Any, by_object: Any, timestep: Any) -> Row:
+def _asked(scheduler: Any, by_object: Any, timestep: Any) -> Row:
     """Ask the scheduler's own step, on a copy, what it does with the unit vectors."""
     asked = copy.copy(scheduler)
-    vars(asked).pop("step", None)
+    for name in ("step", "scale_model_input"):
+        vars(asked).pop(name, None)
     known = [part is not None for part in _remembered(scheduler)]
     units = iter(torch.eye(2 + sum(known)).unsqueeze(1))
     sample, output = next(units), next(units)
     _remember(asked, [next(units) if is_known else None for is_known in known])
     if hasattr(asked, "timestep_list"):
         asked.timestep_list = list(asked.timestep_list)
+    scale = float(asked.scale_model_input(torch.ones(1), timestep))
     answer = by_object.__func__(asked, output, timestep, sample, return_dict=False)[0]
     after = [None if part is None else Sum.seen(part) for part in _remembered(asked)]
     counters = tuple((name, vars(asked)[name]) for name in COUNTERS if name in vars(asked))
-    return Row(sample=Sum.seen(answer), remembered=tuple(after), counters=counters)
+    return Row(scale=scale, sample=Sum.seen(answer), remembered=tuple(after), counters=counters)
 
 
-def _counters(scheduler: Any) -> tuple[Any, ...]:
-    return tuple(vars(scheduler).get(name) for name in COUNTERS)
+def _place(scheduler: Any) -> tuple[Any, ...]:
+    """Where in its walk it is: the counters, and what it remembers by now."""
+    state = vars(scheduler)
+    return (
+        *(state.get(name) for name in COUNTERS),
+        *(part is not None for part in _remembered(scheduler)),
+    )
 
 
 def _remembered(scheduler: Any) -> list[Tensor | None]:

@@ -7,6 +7,7 @@ import torch
 from diffusers import (
     DDIMScheduler,
     DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
     UniPCMultistepScheduler,
 )
 from torch import Tensor
@@ -23,6 +24,8 @@ LINEAR = [
         DPMSolverMultistepScheduler,
         {"algorithm_type": "dpmsolver", "final_sigmas_type": "sigma_min"},
     ),
+    (EulerDiscreteScheduler, {}),
+    (EulerDiscreteScheduler, {"use_karras_sigmas": True, "prediction_type": "v_prediction"}),
     (UniPCMultistepScheduler, {}),
     (UniPCMultistepScheduler, {"solver_order": 3, "prediction_type": "v_prediction"}),
     (
@@ -51,7 +54,7 @@ def walked(scheduler: Any, *, begin: int = 0, dtype: torch.dtype = torch.float32
     generator = torch.Generator().manual_seed(3)
     sample, other = torch.randn(2, 1, 4, 8, 8, generator=generator).to(dtype)
     for timestep in scheduler.timesteps[begin:]:
-        output = (0.3 * sample + other).tanh()
+        output = (0.3 * scheduler.scale_model_input(sample, timestep) + other).tanh()
         sample = scheduler.step(output, timestep, sample, return_dict=False)[0]
     return sample
 
@@ -118,3 +121,18 @@ def test_half_precision_goes_the_solver_s_own_way() -> None:
     Tables().install(scheduler)
     found = walked(scheduler, dtype=torch.float16)
     assert torch.equal(found, walked(plain, dtype=torch.float16))
+
+
+def test_a_step_that_draws_noise_goes_the_solver_s_own_way() -> None:
+    """Euler's churn is no sum."""
+    found = []
+    for install in (True, False):
+        scheduler = made(EulerDiscreteScheduler, {})
+        if install:
+            Tables().install(scheduler)
+        timestep, generator = scheduler.timesteps[0], torch.Generator().manual_seed(1)
+        sample = scheduler.scale_model_input(torch.ones(1, 4, 2, 2), timestep)
+        more = {"s_churn": 1.0, "generator": generator, "return_dict": False}
+        found.append(scheduler.step(sample * 0.1, timestep, sample, **more)[0])
+    assert torch.allclose(*found)
+    assert found[0].unique().numel() > 1
