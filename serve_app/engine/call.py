@@ -28,6 +28,8 @@ class Call:
         self.forwards = 0
         self._fiber: Fiber | None = None
         self._actor: Actor | None = None
+        #: What whole-request batching compares; the same for the whole call.
+        self._likeness: tuple[Any, ...] | None = None
         self._timings: dict[str, float] = {}
         self._stage, self._since = "queue", time.perf_counter()
 
@@ -96,14 +98,17 @@ class Call:
         slack = None
         if order.deadline is not None:
             slack = order.deadline - now - remaining * seconds_per_step
+        rows = self.forward.rows
+        if self._likeness is None:
+            self._likeness = _likeness(order.pipeline, order.arguments, rows)
         return Candidate(
-            rows=self.forward.rows,
+            rows=rows,
             remaining=remaining,
             waited_s=now - self.arrived,
             priority=order.priority,
             slack_s=slack,
             is_started=self.forwards > 0,
-            likeness=_likeness(order.pipeline, order.arguments, self.forward.rows),
+            likeness=self._likeness,
         )
 
     def _after_step(

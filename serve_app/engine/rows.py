@@ -45,10 +45,12 @@ Signature = tuple[Any, ...]
 
 def signature(rule: Rule, arguments: Mapping[str, Any], rows: int) -> Signature:
     """What of `arguments` must be equal for two calls to be put together."""
-    return tuple((name, _sign(rule, name, value, rows)) for name, value in arguments.items())
+    return tuple([(name, _sign(rule, name, value, rows)) for name, value in arguments.items()])
 
 
 def _sign(rule: Rule, name: str, value: Any, rows: int) -> Any:
+    if value is None:
+        return None  # most of them are, and every call of every step is signed
     if isinstance(value, Tensor):
         if name in rule.shared:
             return digest(value)
@@ -62,7 +64,7 @@ def _sign(rule: Rule, name: str, value: Any, rows: int) -> Any:
         return tuple((key, _sign(rule, name, part, rows)) for key, part in value.items())
     if isinstance(value, list | tuple):
         return tuple(_sign(rule, name, part, rows) for part in value)
-    return value if value is None or isinstance(value, bool | int | float | str) else repr(value)
+    return value if isinstance(value, bool | int | float | str) else repr(value)
 
 
 def digest(tensor: Tensor) -> bytes:

@@ -9,7 +9,7 @@ with the same configuration and noise levels. Diffusers' step stays the oracle a
 
 import copy
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -82,41 +82,20 @@ class Tables:
         """Have `scheduler.step` look its sums up, if its steps are linear; else leave it."""
         if not _is_linear(scheduler):
             return
-        by_object, scaled_by_object = scheduler.step, scheduler.scale_model_input
-        table: Table = {}
-        levels: Tensor | None = None
-
-        def row(timestep: Any) -> Row:
-            nonlocal table, levels
-            if scheduler.step_index is None:
-                scheduler._init_step_index(timestep)
-            if levels is not scheduler.sigmas:
-                levels, table = scheduler.sigmas, self._table(scheduler)
-            key = _place(scheduler)
-            if key not in table:
-                table[key] = _asked(scheduler, by_object, timestep)
-            return table[key]
+        walk = Walk(scheduler, self)
 
         # Pipelines look at the signature of `step` to know what it takes.
-        @wraps(by_object)
+        @wraps(scheduler.step)
         def step(output: Tensor, timestep: Any, sample: Tensor, **more: Any) -> Any:
-            plain = more.get("return_dict") is False and more.keys() <= USUAL
-            if not plain or not output.dtype == sample.dtype == torch.float32:
-                return by_object(output, timestep, sample, **more)
-            return (_stepped(scheduler, row(timestep), output, sample),)
-
-        def scaled(sample: Tensor, timestep: Any) -> Tensor:
-            if sample.dtype != torch.float32:
-                return scaled_by_object(sample, timestep)
-            scheduler.is_scale_input_called = True
-            return sample * row(timestep).scale
+            return walk.step(output, timestep, sample, more)
 
         scheduler.step = step
         # Only those that scale ask to be told of it.
         if hasattr(scheduler, "is_scale_input_called"):
-            scheduler.scale_model_input = scaled
+            scheduler.scale_model_input = walk.scaled
 
-    def _table(self, scheduler: Any) -> Table:
+    def of(self, scheduler: Any) -> Table:
+        """The table for its configuration and noise levels."""
         settings = repr(sorted(scheduler.config.items()))
         levels = scheduler.sigmas.cpu().numpy().tobytes()
         key = (type(scheduler).__name__, settings, levels)
@@ -127,6 +106,54 @@ class Tables:
         return table
 
 
+class Walk:
+    """One scheduler's steps by its table. Every tick takes them for each job: no work twice."""
+
+    def __init__(self, scheduler: Any, tables: Tables) -> None:
+        self._scheduler = scheduler
+        self._tables = tables
+        self._step, self._scaled = scheduler.step, scheduler.scale_model_input
+        self._state = vars(scheduler)
+        self._remembers = bool(REMEMBERED[type(scheduler).__name__])
+        self._table: Table = {}
+        self._levels: Tensor | None = None
+
+    def step(self, output: Tensor, timestep: Any, sample: Tensor, more: Mapping[str, Any]) -> Any:
+        """As the scheduler's own, which takes what is no sum in single precision."""
+        is_usual = more.get("return_dict") is False and more.keys() <= USUAL
+        if not is_usual or not output.dtype == sample.dtype == torch.float32:
+            return self._step(output, timestep, sample, **more)
+        remembered = _remembered(self._scheduler) if self._remembers else []
+        row = self._row(timestep, remembered)
+        inputs = [sample, output, *(part for part in remembered if part is not None)]
+        if self._remembers:
+            after = [None if part is None else part.of(inputs) for part in row.remembered]
+            _remember(self._scheduler, after)
+        self._state.update(row.counters)
+        return (row.sample.of(inputs),)
+
+    def scaled(self, sample: Tensor, timestep: Any) -> Tensor:
+        """As the scheduler's `scale_model_input`."""
+        if sample.dtype != torch.float32:
+            return self._scaled(sample, timestep)
+        self._state["is_scale_input_called"] = True
+        remembered = _remembered(self._scheduler) if self._remembers else []
+        return sample * self._row(timestep, remembered).scale
+
+    def _row(self, timestep: Any, remembered: Sequence[Tensor | None]) -> Row:
+        """The row of where it is: its counters, and what it remembers by now."""
+        state = self._state
+        if state["_step_index"] is None:
+            self._scheduler._init_step_index(timestep)
+        if self._levels is not state["sigmas"]:
+            self._levels, self._table = state["sigmas"], self._tables.of(self._scheduler)
+        orders = state.get("lower_order_nums"), state.get("this_order")
+        key = state["_step_index"], orders, tuple([part is not None for part in remembered])
+        if key not in self._table:
+            self._table[key] = _asked(self._scheduler, self._step, timestep)
+        return self._table[key]
+
+
 def _is_linear(scheduler: Any) -> bool:
     config = scheduler.config
     return (
@@ -135,14 +162,6 @@ def _is_linear(scheduler: Any) -> bool:
         and not str(config.get("algorithm_type")).startswith("sde")
         and config.get("solver_p") is None
     )
-
-
-def _stepped(scheduler: Any, row: Row, output: Tensor, sample: Tensor) -> Tensor:
-    """The next sample; the scheduler remembers what it would have."""
-    inputs = [sample, output, *(part for part in _remembered(scheduler) if part is not None)]
-    _remember(scheduler, [None if part is None else part.of(inputs) for part in row.remembered])
-    vars(scheduler).update(row.counters)
-    return row.sample.of(inputs)
 
 
 def _asked(scheduler: Any, by_object: Any, timestep: Any) -> Row:
@@ -161,15 +180,6 @@ def _asked(scheduler: Any, by_object: Any, timestep: Any) -> Row:
     after = [None if part is None else Sum.seen(part) for part in _remembered(asked)]
     counters = tuple((name, vars(asked)[name]) for name in COUNTERS if name in vars(asked))
     return Row(scale=scale, sample=Sum.seen(answer), remembered=tuple(after), counters=counters)
-
-
-def _place(scheduler: Any) -> tuple[Any, ...]:
-    """Where in its walk it is: the counters, and what it remembers by now."""
-    state = vars(scheduler)
-    return (
-        *(state.get(name) for name in COUNTERS),
-        *(part is not None for part in _remembered(scheduler)),
-    )
 
 
 def _remembered(scheduler: Any) -> list[Tensor | None]:
