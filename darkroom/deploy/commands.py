@@ -34,7 +34,6 @@ _OWN_ADDRESS = "https://checkip.amazonaws.com"
 
 Name = Annotated[str, typer.Option(help="name of the installation")]
 Region = Annotated[str, typer.Option(help="AWS region")]
-Overlay = Annotated[str, typer.Option(help=" or ".join(OVERLAYS))]
 Unlock = Annotated[
     str | None, typer.Option(help="id of a lock of Terraform's state that nobody holds any more")
 ]
@@ -43,7 +42,7 @@ Unlock = Annotated[
 def deploy(
     name: Name = "darkroom-dev",
     region: Region = "us-west-2",
-    overlay: Overlay = "dev",
+    overlay: Annotated[str, typer.Option(help=" or ".join(OVERLAYS))] = "dev",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="say what would be done and cost; change nothing")
     ] = False,
@@ -111,7 +110,6 @@ def _deploy(deployment: Deployment, existing_vpc: str | None, *, as_json: bool) 
 def destroy(
     name: Name = "darkroom-dev",
     region: Region = "us-west-2",
-    overlay: Overlay = "dev",
     delete_data: Annotated[
         bool, typer.Option("--delete-data", help="images, records, models and the state, too")
     ] = False,
@@ -122,8 +120,8 @@ def destroy(
 ) -> None:
     """Take an installation away, in the order that orphans nothing; say what is left."""
     catalogue = Catalogue.from_yaml((ROOT / "runtimes.yaml").read_text("utf-8"))
-    wanted = Wanted(name=name, region=region, overlay=overlay)
-    deployment = _deployment(wanted, catalogue, optional=False)
+    wanted = Wanted(name=name, region=region)
+    deployment = _deployment(wanted, catalogue, optional=False).as_deployed()
     deployment = replace(deployment, unlock=unlock, delete_data=delete_data, drain_s=60 * drain)
     account = deployment.account.id
     again = wanted.command("destroy") + (" --delete-data" if delete_data else "")

@@ -28,6 +28,8 @@ class Infrastructure:
     outputs: Path
     #: Makes the Lambda's zip if it is not there.
     package: Callable[[], object]
+    #: Writes down what it is made with, for whoever removes it.
+    remember: Callable[[], object] = lambda: None
     #: A lock that a person says nobody holds.
     unlock: str | None = None
     #: Whether what is there and unknown to the state may be taken over.
@@ -45,11 +47,13 @@ class Infrastructure:
             self.terraform.unlock(self.unlock)
         if self.terraform.plan():
             return Standing(done=False)
+        self.remember()
         self._write_outputs()
         return Standing(done=True, says="as planned")
 
     def apply(self) -> None:
         """Apply the plan of `check`."""
+        self.remember()
         try:
             self.terraform.apply()
         except ProgramFailed as failed:

@@ -1,7 +1,7 @@
 """The steps of an installation, in order: what `deploy` does, what `destroy` does."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from darkroom.deploy.infrastructure import Infrastructure
 from darkroom.deploy.journal import Journal
 from darkroom.deploy.leftovers import Leftovers
 from darkroom.deploy.manifests import AppliedManifests, RenderedManifests
+from darkroom.deploy.memory import Memory
 from darkroom.deploy.models import DefaultModel
 from darkroom.deploy.operators import OPERATORS, Operator
 from darkroom.deploy.preflight import Preflight, demand
@@ -100,6 +101,10 @@ class Deployment:
             Undoing(self.state_bucket),
         ]
 
+    def as_deployed(self) -> "Deployment":
+        """The same with the options that it was deployed with."""
+        return replace(self, wanted=self.memory.recall(self.wanted))
+
     def reached(self) -> Cluster | None:
         """The cluster, if there is one."""
         there = write_kubeconfig(
@@ -162,12 +167,17 @@ class Deployment:
         )
 
     @property
+    def memory(self) -> Memory:
+        return Memory(s3=self.connect("s3"), bucket=self.wanted.state_bucket(self.account.id))
+
+    @property
     def infrastructure(self) -> Infrastructure:
         return Infrastructure(
             terraform=self.terraform,
             secrets=self.connect("secretsmanager"),
             outputs=self.wanted.outputs,
             package=self.package,
+            remember=lambda: self.memory.keep(self.wanted),
             unlock=self.unlock,
             adopt=self.adopt,
             delete_data=self.delete_data,

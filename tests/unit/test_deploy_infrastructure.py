@@ -1,9 +1,15 @@
 """What is asked of Terraform when an installation is taken away, and in which order."""
 
+from dataclasses import replace
+
+import boto3
 import pytest
+from moto import mock_aws
 
 from darkroom.deploy.errors import ProgramFailed
 from darkroom.deploy.infrastructure import Infrastructure
+from darkroom.deploy.memory import Memory
+from darkroom.deploy.wanted import Vpc, Wanted
 
 STATE = [
     "data.aws_region.current",
@@ -106,3 +112,35 @@ def test_with_the_data_nothing_is_left(step):
     assert removal.terraform.state == []
     aimed = {word for word in removal.terraform.plans[0] if word.startswith("-target=")}
     assert aimed == {f"-target={each}" for each in (STATE[1], STATE[3], STATE[4])}
+
+
+def test_what_it_is_made_with_is_written_down_before_anything_changes(step):
+    """A removal may follow an apply that failed."""
+    said = []
+    making = replace(step(delete_data=False), remember=lambda: said.append("remembered"))
+    making.terraform.apply = lambda: said.append("applied")
+    making.apply()
+    assert said == ["remembered", "applied"]
+
+
+def test_a_removal_uses_what_the_installation_was_deployed_with():
+    """On any machine, and without being told again; of nothing remembered nothing changes."""
+    deployed = Wanted(
+        name="demo",
+        region="us-east-1",
+        overlay="prod",
+        bucket="weights",
+        boundary="arn:aws:iam::111122223333:policy/demo-boundary",
+        admin_cidrs=("192.0.2.1/32",),
+        vpc=Vpc(id="vpc-1", subnet_ids=["one", "two"], route_table_ids=["rtb-1"]),
+    )
+    asked = Wanted(name="demo", region="us-east-1")
+    with mock_aws():
+        memory = Memory(s3=boto3.client("s3", region_name="us-east-1"), bucket="demo-tfstate")
+        assert memory.recall(asked) == asked
+        memory.s3.create_bucket(Bucket=memory.bucket)
+        assert memory.recall(asked) == asked
+        memory.keep(deployed)
+        recalled = memory.recall(asked)
+    assert recalled.variables() == deployed.variables()
+    assert recalled.overlay == "prod"

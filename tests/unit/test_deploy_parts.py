@@ -114,9 +114,7 @@ def test_the_command_that_goes_on_asks_for_the_same():
         "darkroom deploy --name demo --region eu-west-1 --overlay prod "
         "--admin-cidr 192.0.2.1/32 --build-snapshot"
     )
-    assert wanted.command("destroy") == (
-        "darkroom destroy --name demo --region eu-west-1 --overlay prod"
-    )
+    assert wanted.command("destroy") == "darkroom destroy --name demo --region eu-west-1"
 
 
 @pytest.mark.parametrize(
