@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from darkroom.deploy.smoke import inbox_name
 from darkroom.deploy.snapshots import delete, listed
 from darkroom.deploy.step import Standing
 from records.errors import RecordsError, translated
@@ -35,7 +36,7 @@ _FUNCTIONS = ("api", "authorizer")
 
 @dataclass(frozen=True, kw_only=True)
 class Leftovers:
-    """Log groups of EKS and Lambda, snapshots, Karpenter's instance profiles: by name and tag."""
+    """Logs, snapshots, Karpenter's instance profiles, smoke tests' queues: by name and tag."""
 
     connect: Callable[[str], Any]
     installation: str
@@ -64,6 +65,7 @@ class Leftovers:
         yield from self._logs()
         yield from self._snapshots()
         yield from self._profiles()
+        yield from self._inboxes()
 
     def _logs(self) -> Iterator[tuple[str, Callable[[], object]]]:
         logs = self.connect("logs")
@@ -106,6 +108,13 @@ class Leftovers:
                 f"instance profile {name}",
                 _deleting(iam.delete_instance_profile, InstanceProfileName=name),
             )
+
+    def _inboxes(self) -> Iterator[tuple[str, Callable[[], object]]]:
+        sqs = self.connect("sqs")
+        with translated("SQS ListQueues"):
+            found = sqs.list_queues(QueueNamePrefix=inbox_name(self.installation))
+        for url in found.get("QueueUrls", ()):
+            yield f"queue {url}", _deleting(sqs.delete_queue, QueueUrl=url)
 
 
 def _deleting(call: Callable[..., object], **named: str) -> Callable[[], object]:

@@ -95,7 +95,6 @@ class Deployment:
             EndedWork(cluster=cluster),
             EndedNodes(cluster=cluster, ec2=ec2, installation=name),
             *operators,
-            Undoing(self.smoke),
             Undoing(self.infrastructure),
             Leftovers(connect=self.connect, installation=name, say=self.journal.say),
             Undoing(self.state_bucket),
