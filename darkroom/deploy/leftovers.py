@@ -29,7 +29,7 @@ _LISTINGS: tuple[tuple[str, str, str, str | None], ...] = (
     ("iam", "list_instance_profiles", "InstanceProfiles", "InstanceProfileName"),
     ("cloudformation", "list_stacks", "StackSummaries", "StackName"),
 )
-_TAG = "darkroom:installation"
+INSTALLATION_TAG = "darkroom:installation"
 #: As infra/terraform/api.tf names them behind the installation's name.
 _FUNCTIONS = ("api", "authorizer")
 
@@ -179,7 +179,7 @@ def _pages(client: Any, operation: str, items: str) -> Iterator[Any]:
 
 
 def _tagged(tagging: Any, installation: str) -> Sequence[str]:
-    wanted = [{"Key": _TAG, "Values": [installation]}]
+    wanted = [{"Key": INSTALLATION_TAG, "Values": [installation]}]
     with translated("GetResources"):
         pages = tagging.get_paginator("get_resources").paginate(TagFilters=wanted)
         return [each["ResourceARN"] for page in pages for each in page["ResourceTagMappingList"]]

@@ -142,6 +142,7 @@ class Deployment:
             connect=self.connect,
             programs=lambda: [find(each, self.programs.environ.get("PATH")) for each in ALL],
             region=self.wanted.region,
+            installation=self.wanted.name,
             wanted=demand(
                 self.catalogue,
                 new_vpc=self.wanted.vpc is None,
