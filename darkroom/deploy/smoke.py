@@ -30,9 +30,9 @@ _TRIES = 5
 _PASSING = frozenset({429, 502, 503, 504})
 
 
-def inbox_name(installation: str) -> str:
-    """What the queue of the test's own subscriber is called."""
-    return f"{installation}-smoke-test"
+def inbox_prefix(installation: str) -> str:
+    """How the queues of the tests' own subscribers begin."""
+    return f"{installation}-smoke-test-"
 
 
 class Nodes:
@@ -202,7 +202,9 @@ class SmokeTest:
     def _inbox(self) -> Iterator[str]:
         topic = self.notices_topic()
         with translated("SQS CreateQueue"):
-            url = self.sqs.create_queue(QueueName=inbox_name(self.installation))["QueueUrl"]
+            # For a minute SQS refuses the name of a queue that was deleted: each run has its own.
+            name = f"{inbox_prefix(self.installation)}{uuid.uuid4().hex[:8]}"
+            url = self.sqs.create_queue(QueueName=name)["QueueUrl"]
             wanted = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
             arn = wanted["Attributes"]["QueueArn"]
             policy = _only_from(topic, arn)

@@ -9,7 +9,7 @@ from darkroom.deploy.journal import Journal
 from darkroom.deploy.leftovers import Leftovers
 from darkroom.deploy.plan import Deployment
 from darkroom.deploy.program import Programs
-from darkroom.deploy.smoke import inbox_name
+from darkroom.deploy.smoke import inbox_prefix
 from darkroom.deploy.wanted import Wanted
 
 
@@ -44,7 +44,7 @@ def test_a_removal_needs_no_runtime_of_any_name(connect, catalogue, tmp_path):
 def test_the_queue_of_a_smoke_test_that_was_killed_goes(connect):
     """It is the only thing of its own that a killed test leaves."""
     sqs, said = connect("sqs"), []
-    sqs.create_queue(QueueName=inbox_name("demo"))
+    sqs.create_queue(QueueName=inbox_prefix("demo") + "0a1b2c3d")
     sqs.create_queue(QueueName="demo-jobs")
     leftovers(connect, said).apply()
     assert [url.rpartition("/")[2] for url in sqs.list_queues()["QueueUrls"]] == ["demo-jobs"]
