@@ -13,6 +13,7 @@ from darkroom.deploy.access import TARGETS, forwarded, forwarding
 from darkroom.deploy.account import Account, identify
 from darkroom.deploy.dry_run import emulated, rehearse
 from darkroom.deploy.errors import DeployError, ProgramFailed, Unfit
+from darkroom.deploy.farewell import half_way
 from darkroom.deploy.journal import Journal
 from darkroom.deploy.lambda_package import build_package
 from darkroom.deploy.leftovers import carrying
@@ -131,7 +132,7 @@ def destroy(
         and typer.prompt(f"{name} in {account}, {region}, {data}. Its name, to go on") != name
     ):
         raise Unfit("that is another name: nothing was changed")
-    run(deployment.destroy(deployment.reached()), deployment.journal, again=again)
+    run(deployment.destroy(deployment.reached()), deployment.journal, again=half_way(again))
     left, silent = carrying(deployment.connect, name)
     for each in silent:
         people.print(f"not asked: {each}", markup=False)

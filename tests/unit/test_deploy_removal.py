@@ -5,8 +5,11 @@ import pytest
 from moto import mock_aws
 
 from darkroom.deploy.account import Account
+from darkroom.deploy.cluster import PAUSED
+from darkroom.deploy.farewell import DrainedJobs, half_way
 from darkroom.deploy.journal import Journal
 from darkroom.deploy.leftovers import Leftovers
+from darkroom.deploy.manifests import AppliedManifests
 from darkroom.deploy.plan import Deployment
 from darkroom.deploy.program import Programs
 from darkroom.deploy.smoke import inbox_prefix
@@ -49,3 +52,74 @@ def test_the_queue_of_a_smoke_test_that_was_killed_goes(connect):
     leftovers(connect, said).apply()
     assert [url.rpartition("/")[2] for url in sqs.list_queues()["QueueUrls"]] == ["demo-jobs"]
     assert any("smoke-test" in text for text in said)
+
+
+class Kubectl:
+    """A cluster with Ray ready and one ScaledObject, which somebody has paused."""
+
+    def __init__(self):
+        self.annotations = {PAUSED: "true"}
+        self.different = {}
+        self.diffed = []
+
+    def kubectl(self, verb, *words, **_):
+        if verb == "diff":
+            path = words[-1]
+            self.diffed.append(path)
+            return self.different.get(path, "")
+        if verb == "annotate" and words[-1] == f"{PAUSED}-":
+            self.annotations.pop(PAUSED)
+        return ""
+
+    def items(self, kind, **_):
+        if kind == "rayservices":
+            return [{"status": {"conditions": [{"type": "Ready", "status": "True"}]}}]
+        return [{"metadata": {"annotations": self.annotations}}]
+
+
+def test_a_deploy_after_a_removal_that_stopped_lets_keda_scale_again(tmp_path):
+    """No apply changes what another has written: the pause would stay for ever."""
+    step = AppliedManifests(cluster=Kubectl(), folder=tmp_path)
+    assert not step.check().done
+    step.apply()
+    assert step.check().done
+
+
+def test_a_removal_that_stops_says_how_it_stands_and_both_ways_on():
+    """Whoever changes his mind would wonder why nothing moves."""
+    text = half_way("darkroom destroy --name demo")
+    assert text.startswith("darkroom destroy --name demo\n")
+    assert "`darkroom deploy`" in text
+    assert "takes no job and KEDA is paused" in text
+
+
+def drained(connect, said, **jobs):
+    """What is said of queues with so many messages each, and how long it waited."""
+    sqs, slept = connect("sqs"), []
+    for queue, count in jobs.items():
+        name = f"demo-{queue.replace('_', '-')}"
+        url = sqs.create_queue(QueueName=name)["QueueUrl"]
+        for number in range(count):
+            sqs.send_message(QueueUrl=url, MessageBody=str(number))
+    DrainedJobs(
+        sqs=sqs, installation="demo", say=said.append, wait_s=30, sleep=slept.append
+    ).apply()
+    return sum(slept)
+
+
+def test_what_is_parked_is_listed_and_not_waited_for(connect):
+    """Only a person empties such a queue."""
+    said = []
+    assert drained(connect, said, painter_parked=2, unrouted=1, painter=0) == 0
+    assert sorted(text.partition(":")[0] for text in said) == [
+        "demo-painter-parked",
+        "demo-unrouted",
+    ]
+    assert all("put aside" in text for text in said)
+
+
+def test_jobs_are_waited_for_as_long_as_was_asked(connect):
+    """And then named."""
+    said = []
+    assert drained(connect, said, painter=3, webhooks=1, smoke_test_0a1b2c3d=1) == 30
+    assert said == ["demo-painter: 3 jobs that nobody will do (their records say `queued`)"]
