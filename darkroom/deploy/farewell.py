@@ -25,7 +25,8 @@ _WORK = ("scaledobjects", "rayjobs", "rayservices", "rayclusters", "services")
 _NO_JOBS = frozenset({"interruptions", "undelivered", "webhooks"})
 _UNROUTED, _PARKED = "unrouted", "-parked"
 #: Of EC2, what one of Karpenter's nodes may leave.
-_NODE_TAG = "tag:karpenter.sh/nodepool"
+_NODE_TAG = "karpenter.sh/nodepool"
+_INTERFACE_GONE = frozenset({"InvalidNetworkInterfaceID.NotFound", "InvalidNetworkInterface.InUse"})
 
 
 def half_way(command: str) -> str:
@@ -179,19 +180,30 @@ class EndedNodes(_Removal):
 
     def left(self) -> list[str]:
         """Instances of Karpenter, and interfaces that outlive them."""
-        owned = {
-            "Name": f"tag:kubernetes.io/cluster/{self.installation}",
-            "Values": ["owned"],
-        }
-        alive = {"Name": "instance-state-name", "Values": ["pending", "running", "shutting-down"]}
-        node = {"Name": "tag-key", "Values": [_NODE_TAG.removeprefix("tag:")]}
+        owned = {"Name": f"tag:kubernetes.io/cluster/{self.installation}", "Values": ["owned"]}
+        node = {"Name": "tag-key", "Values": [_NODE_TAG]}
         pods = {"Name": "tag:cluster.k8s.amazonaws.com/name", "Values": [self.installation]}
-        free = {"Name": "status", "Values": ["available"]}
-        with translated("EC2 DescribeInstances"):
-            found = self.ec2.describe_instances(Filters=[owned, node, alive])["Reservations"]
-            strays = self.ec2.describe_network_interfaces(Filters=[pods, free])["NetworkInterfaces"]
-        for each in strays:
-            # The CNI's, of a node that is gone: nobody else deletes it.
-            with translated("EC2 DeleteNetworkInterface"):
-                self.ec2.delete_network_interface(NetworkInterfaceId=each["NetworkInterfaceId"])
-        return [each["InstanceId"] for r in found for each in r["Instances"]]
+        with translated("EC2, what nodes leave"):
+            found = self.ec2.describe_instances(Filters=[owned, node])["Reservations"]
+            interfaces = self.ec2.describe_network_interfaces(Filters=[pods])["NetworkInterfaces"]
+        # One that has ended is listed for an hour: its interfaces may still be on their way.
+        nodes = {
+            each["InstanceId"]: each["State"]["Name"] for r in found for each in r["Instances"]
+        }
+        strays = [
+            each["NetworkInterfaceId"]
+            for each in interfaces
+            if each["Status"] != "in-use" or each.get("Attachment", {}).get("InstanceId") in nodes
+        ]
+        for each in interfaces:
+            if each["Status"] == "available":
+                self._delete(each["NetworkInterfaceId"])
+        return [*(name for name, state in nodes.items() if state != "terminated"), *strays]
+
+    def _delete(self, interface: str) -> None:
+        """The CNI's, of a node that is gone: nobody else deletes it."""
+        try:
+            with translated("EC2 DeleteNetworkInterface", missing=_INTERFACE_GONE):
+                self.ec2.delete_network_interface(NetworkInterfaceId=interface)
+        except ObjectMissing:
+            pass  # in between; the next look tells

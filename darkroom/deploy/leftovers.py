@@ -99,15 +99,8 @@ class Leftovers:
             # Karpenter's begin with the cluster's name and end in a hash.
             if not name.startswith(f"{self.installation}_"):
                 continue
-            for role in profile["Roles"]:
-                with translated("IAM RemoveRoleFromInstanceProfile"):
-                    iam.remove_role_from_instance_profile(
-                        InstanceProfileName=name, RoleName=role["RoleName"]
-                    )
-            yield (
-                f"instance profile {name}",
-                _deleting(iam.delete_instance_profile, InstanceProfileName=name),
-            )
+            roles = [role["RoleName"] for role in profile["Roles"]]
+            yield f"instance profile {name}", functools.partial(_end_profile, iam, name, roles)
 
     def _inboxes(self) -> Iterator[tuple[str, Callable[[], object]]]:
         sqs = self.connect("sqs")
@@ -115,6 +108,13 @@ class Leftovers:
             found = sqs.list_queues(QueueNamePrefix=inbox_prefix(self.installation))
         for url in found.get("QueueUrls", ()):
             yield f"queue {url}", _deleting(sqs.delete_queue, QueueUrl=url)
+
+
+def _end_profile(iam: Any, name: str, roles: Sequence[str]) -> None:
+    with translated("IAM, an instance profile"):
+        for role in roles:
+            iam.remove_role_from_instance_profile(InstanceProfileName=name, RoleName=role)
+        iam.delete_instance_profile(InstanceProfileName=name)
 
 
 def _deleting(call: Callable[..., object], **named: str) -> Callable[[], object]:

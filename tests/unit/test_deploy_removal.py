@@ -2,11 +2,13 @@
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from darkroom.deploy.account import Account
 from darkroom.deploy.cluster import PAUSED
-from darkroom.deploy.farewell import DrainedJobs, half_way
+from darkroom.deploy.errors import NotReady
+from darkroom.deploy.farewell import DrainedJobs, EndedNodes, half_way
 from darkroom.deploy.journal import Journal
 from darkroom.deploy.leftovers import Leftovers
 from darkroom.deploy.manifests import AppliedManifests
@@ -123,3 +125,72 @@ def test_jobs_are_waited_for_as_long_as_was_asked(connect):
     said = []
     assert drained(connect, said, painter=3, webhooks=1, smoke_test_0a1b2c3d=1) == 30
     assert said == ["demo-painter: 3 jobs that nobody will do (their records say `queued`)"]
+
+
+class Interfaces:
+    """An EC2 in which a node has ended, and its network interface lets go of it later."""
+
+    def __init__(self, free_after):
+        self.free_after = free_after
+        self.looks = 0
+        self.there = {"eni-node": "i-node", "eni-system": "i-system"}
+
+    def describe_instances(self, **_):
+        ended = {"InstanceId": "i-node", "State": {"Name": "terminated"}}
+        return {"Reservations": [{"Instances": [ended]}]}
+
+    def describe_network_interfaces(self, **_):
+        self.looks += 1
+        if self.looks > self.free_after and "eni-node" in self.there:
+            self.there["eni-node"] = None
+        return {
+            "NetworkInterfaces": [
+                {"NetworkInterfaceId": name, "Status": "in-use", "Attachment": {"InstanceId": node}}
+                if node
+                else {"NetworkInterfaceId": name, "Status": "available"}
+                for name, node in self.there.items()
+            ]
+        }
+
+    def delete_network_interface(self, NetworkInterfaceId):  # noqa: N803  # boto3's spelling
+        if self.there.pop(NetworkInterfaceId):
+            raise ClientError({"Error": {"Code": "InvalidNetworkInterface.InUse"}}, "Delete")
+
+
+def test_interfaces_that_outlive_their_node_are_waited_for_and_deleted():
+    """Terraform could not delete their subnet; the system node's go with that node."""
+    ec2, slept = Interfaces(free_after=3), []
+    EndedNodes(cluster=None, ec2=ec2, installation="demo", sleep=slept.append).apply()
+    assert ec2.there == {"eni-system": "i-system"}
+    assert len(slept) == 4
+
+
+def test_an_interface_that_never_lets_go_is_named():
+    """The wait has an end."""
+    nodes = EndedNodes(
+        cluster=None,
+        ec2=Interfaces(free_after=99),
+        installation="demo",
+        wait_s=60,
+        sleep=lambda seconds: None,
+    )
+    with pytest.raises(NotReady, match="still there after 60 s: eni-node"):
+        nodes.apply()
+
+
+def test_a_profile_whose_role_stays_keeps_nothing_else_from_being_removed(connect, monkeypatch):
+    """It is said, and the rest goes on."""
+    iam, sqs, said = connect("iam"), connect("sqs"), []
+    iam.create_role(RoleName="demo-node", AssumeRolePolicyDocument="{}")
+    iam.create_instance_profile(InstanceProfileName="demo_123")
+    iam.add_role_to_instance_profile(InstanceProfileName="demo_123", RoleName="demo-node")
+    sqs.create_queue(QueueName=inbox_prefix("demo") + "0a1b2c3d")
+
+    def denied(**_):
+        raise ClientError({"Error": {"Code": "AccessDenied"}}, "RemoveRoleFromInstanceProfile")
+
+    monkeypatch.setattr(iam, "remove_role_from_instance_profile", denied)
+    services = {"iam": iam}
+    leftovers(lambda service: services.get(service) or connect(service), said).apply()
+    assert any("could not delete instance profile demo_123" in text for text in said)
+    assert sqs.list_queues().get("QueueUrls", []) == []
