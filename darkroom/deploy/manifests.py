@@ -60,18 +60,18 @@ class AppliedManifests:
 
     def check(self) -> Standing:
         """Whether an apply would change anything, Ray is ready, and bridges scale."""
-        differs = self.cluster.kubectl(
-            "diff", *MANAGER, "-k", str(self.folder), expected=(0, 1)
-        ).strip()
+        differs = any(
+            self.cluster.kubectl("diff", *MANAGER, *each, expected=(0, 1)).strip()
+            for each in self._parts()
+        )
         services = self.cluster.items("rayservices", namespace=NAMESPACE)
         ready = bool(services) and all(map(_ready, services))
         return Standing(done=not differs and ready and not self._paused())
 
     def apply(self) -> None:
         """Apply, and wait for the RayServices. A conflict is somebody's edit: not forced."""
-        disruption = self.folder / "operators/disruption.yaml"
-        self.cluster.kubectl("apply", *MANAGER, "-f", str(disruption))
-        self.cluster.kubectl("apply", *MANAGER, "-k", str(self.folder))
+        for each in self._parts():
+            self.cluster.kubectl("apply", *MANAGER, *each)
         if self._paused():
             # By a removal that was begun and not ended.
             self.cluster.kubectl(
@@ -84,6 +84,10 @@ class AppliedManifests:
 
     def undo(self) -> None:
         """Nothing: `darkroom destroy` takes them away in an order of its own."""
+
+    def _parts(self) -> list[tuple[str, str]]:
+        """What no chart brings for its operator, and ours."""
+        return [("-f", str(self.folder / "operators/disruption.yaml")), ("-k", str(self.folder))]
 
     def _paused(self) -> bool:
         return any(
