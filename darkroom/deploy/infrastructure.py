@@ -41,10 +41,7 @@ class Infrastructure:
 
     def check(self) -> Standing:
         """Plan: what is found different is what `apply` will change."""
-        self.package()
-        self.terraform.init()
-        if self.unlock:
-            self.terraform.unlock(self.unlock)
+        self._begin()
         if self.terraform.plan():
             return Standing(done=False)
         self.remember()
@@ -72,10 +69,7 @@ class Infrastructure:
 
     def undo(self) -> None:
         """Destroy all but the data; what the state does not know is left to the steps after it."""
-        self.package()
-        self.terraform.init()
-        if self.unlock:
-            self.terraform.unlock(self.unlock)
+        self._begin()
         there = self.terraform.addresses()
         kept = [each for each in there if each.startswith(DATA) and not self.delete_data]
         # What is only read is no target: everything that has read it would go with it.
@@ -87,6 +81,14 @@ class Infrastructure:
         # Without a target Terraform would take all, the data too.
         if going or not kept:
             self._destroy(_targets(going) if kept else [])
+
+    def _begin(self) -> None:
+        # An adoption that was killed left it, and every plan would import the same again.
+        self._blocks.unlink(missing_ok=True)
+        self.package()
+        self.terraform.init()
+        if self.unlock:
+            self.terraform.unlock(self.unlock)
 
     def _destroy(self, targets: list[str]) -> None:
         """The data stay in the state, so that a later `deploy` goes on with them."""
@@ -102,7 +104,6 @@ class Infrastructure:
         self.terraform.apply()
 
     def _take_over(self, found: list[str]) -> None:
-        blocks = self.terraform.module / "adopted.tf.json"
         adopted: dict[str, str] = {}
         try:
             while found:
@@ -110,7 +111,7 @@ class Infrastructure:
                 if not more.keys() - adopted.keys():
                     raise ProgramFailed(f"could not take over {', '.join(more)}")
                 adopted |= more
-                blocks.write_text(Adoption(ids=adopted).blocks(), "utf-8")
+                self._blocks.write_text(Adoption(ids=adopted).blocks(), "utf-8")
                 self.terraform.plan()
                 try:
                     self.terraform.apply()
@@ -121,7 +122,11 @@ class Infrastructure:
                     if not found:
                         raise
         finally:
-            blocks.unlink(missing_ok=True)
+            self._blocks.unlink(missing_ok=True)
+
+    @property
+    def _blocks(self) -> Path:
+        return self.terraform.module / "adopted.tf.json"
 
     def _write_outputs(self) -> None:
         self.outputs.parent.mkdir(parents=True, exist_ok=True)

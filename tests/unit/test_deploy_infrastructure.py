@@ -144,3 +144,13 @@ def test_a_removal_uses_what_the_installation_was_deployed_with():
         recalled = memory.recall(asked)
     assert recalled.variables() == deployed.variables()
     assert recalled.overlay == "prod"
+
+
+@pytest.mark.parametrize("act", ["check", "undo"])
+def test_what_an_adoption_that_was_killed_left_is_not_read_again(step, act):
+    """Beside the module it would be a part of every later plan, of other installations too."""
+    again = step(delete_data=True)
+    left = again.terraform.module / "adopted.tf.json"
+    left.write_text("{}")
+    getattr(again, act)()
+    assert not left.exists()
