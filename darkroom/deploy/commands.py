@@ -21,7 +21,7 @@ from darkroom.deploy.plan import Deployment
 from darkroom.deploy.program import Programs
 from darkroom.deploy.runner import run
 from darkroom.deploy.vpc import read_vpc
-from darkroom.deploy.wanted import EXPOSURES, OVERLAYS, ROOT, Wanted
+from darkroom.deploy.wanted import EXPOSURES, OVERLAYS, ROOT, Vpc, Wanted
 from darkroom.output import Json, emit
 from darkroom.screen import people
 from jobs.catalogue import Catalogue
@@ -86,17 +86,26 @@ def deploy(
         boundary=permissions_boundary,
     )
     deployment = _deployment(wanted, catalogue, optional=dry_run)
-    deployment = replace(deployment, unlock=unlock, adopt=adopt)
+    if existing_vpc:
+        wanted = replace(wanted, vpc=_vpc(deployment, existing_vpc))
+    deployment = replace(deployment, wanted=wanted, unlock=unlock, adopt=adopt)
     if dry_run:
         _rehearse(deployment, as_json=as_json)
     else:
-        _deploy(deployment, existing_vpc, as_json=as_json)
+        _deploy(deployment, as_json=as_json)
 
 
-def _deploy(deployment: Deployment, existing_vpc: str | None, *, as_json: bool) -> None:
+def _vpc(deployment: Deployment, vpc: str) -> Vpc:
+    if deployment.account is not _NOBODY:
+        return read_vpc(deployment.connect("ec2"), vpc)
+    people.print(
+        f"no credentials: {vpc} is not read, two zones are taken for granted", markup=False
+    )
+    return Vpc(id=vpc, subnet_ids=["subnet-1", "subnet-2"], route_table_ids=["rtb-1"])
+
+
+def _deploy(deployment: Deployment, *, as_json: bool) -> None:
     wanted, journal = deployment.wanted, deployment.journal
-    if existing_vpc:
-        wanted = replace(wanted, vpc=read_vpc(deployment.connect("ec2"), existing_vpc))
     if not wanted.admin_cidrs:
         wanted = replace(wanted, admin_cidrs=(_own_address(),))
     deployment = replace(deployment, wanted=wanted)
@@ -127,10 +136,9 @@ def destroy(
     account = deployment.account.id
     again = wanted.command("destroy") + (" --delete-data" if delete_data else "")
     data = "with all images and records" if delete_data else "but for images, records and models"
-    if (
-        not yes
-        and typer.prompt(f"{name} in {account}, {region}, {data}. Its name, to go on") != name
-    ):
+    asked = f"{name} in {account}, {region}, {data}. Its name, to go on"
+    # On stderr, as all that is for people: stdout is for --json.
+    if not yes and typer.prompt(asked, err=True) != name:
         raise Unfit("that is another name: nothing was changed")
     run(deployment.destroy(deployment.reached()), deployment.journal, again=half_way(again))
     left, silent = carrying(deployment.connect, name)
