@@ -85,23 +85,22 @@ def deploy(
         images=images,
         boundary=permissions_boundary,
     )
-    deployment = _deployment(wanted, catalogue, optional=dry_run)
-    if existing_vpc:
-        wanted = replace(wanted, vpc=_vpc(deployment, existing_vpc))
-    deployment = replace(deployment, wanted=wanted, unlock=unlock, adopt=adopt)
-    if dry_run:
-        _rehearse(deployment, as_json=as_json)
+    deployment = _within(_deployment(wanted, catalogue, optional=dry_run), existing_vpc)
+    deployment = replace(deployment, unlock=unlock, adopt=adopt)
+    (_rehearse if dry_run else _deploy)(deployment, as_json=as_json)
+
+
+def _within(deployment: Deployment, vpc: str | None) -> Deployment:
+    """The deployment in an existing VPC, if one was named."""
+    if vpc is None:
+        return deployment
+    if deployment.account is _NOBODY:
+        said = f"no credentials: {vpc} is not read, two zones are taken for granted"
+        people.print(said, markup=False)
+        found = Vpc(id=vpc, subnet_ids=["subnet-1", "subnet-2"], route_table_ids=["rtb-1"])
     else:
-        _deploy(deployment, as_json=as_json)
-
-
-def _vpc(deployment: Deployment, vpc: str) -> Vpc:
-    if deployment.account is not _NOBODY:
-        return read_vpc(deployment.connect("ec2"), vpc)
-    people.print(
-        f"no credentials: {vpc} is not read, two zones are taken for granted", markup=False
-    )
-    return Vpc(id=vpc, subnet_ids=["subnet-1", "subnet-2"], route_table_ids=["rtb-1"])
+        found = read_vpc(deployment.connect("ec2"), vpc)
+    return replace(deployment, wanted=replace(deployment.wanted, vpc=found))
 
 
 def _deploy(deployment: Deployment, *, as_json: bool) -> None:
