@@ -84,6 +84,8 @@ class Deployment:
         """From whatever there is to nothing; `cluster` if there is one."""
         name, ec2 = self.wanted.name, self.connect("ec2")
         operators = [Undoing(each) for each in reversed(self.operators())] if cluster else []
+        # Without its state Terraform knows of nothing, and would fail of that.
+        terraform = [Undoing(self.infrastructure)] if self.state_bucket.exists() else []
         return [
             StoppedIntake(functions=self.connect("lambda"), installation=name, cluster=cluster),
             DrainedJobs(
@@ -95,7 +97,7 @@ class Deployment:
             EndedWork(cluster=cluster),
             EndedNodes(cluster=cluster, ec2=ec2, installation=name),
             *operators,
-            Undoing(self.infrastructure),
+            *terraform,
             Leftovers(connect=self.connect, installation=name, say=self.journal.say),
             Undoing(self.state_bucket),
         ]

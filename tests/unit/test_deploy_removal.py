@@ -29,11 +29,15 @@ def leftovers(connect, said):
     return Leftovers(connect=connect, installation="demo", say=said.append)
 
 
-def test_a_removal_needs_no_runtime_of_any_name(connect, catalogue, tmp_path):
-    """runtimes.yaml may have changed since, and has nothing to do with it."""
+TERRAFORM = "remove AWS resources (Terraform)"
+
+
+@pytest.fixture
+def deployment(connect, catalogue, tmp_path):
+    """One whose runtimes are not those that the command line has as defaults."""
     [*_, other] = catalogue.runtimes
     renamed = catalogue.model_copy(update={"runtimes": {"painter": catalogue.runtimes[other]}})
-    deployment = Deployment(
+    return Deployment(
         wanted=Wanted(name="demo", region="us-west-2", work=tmp_path),
         account=Account(id="111122223333", arn="arn:aws:iam::111122223333:root"),
         connect=connect,
@@ -42,8 +46,18 @@ def test_a_removal_needs_no_runtime_of_any_name(connect, catalogue, tmp_path):
         catalogue=renamed,
         package=lambda: None,
     )
+
+
+def test_a_removal_needs_no_runtime_of_any_name(deployment):
+    """runtimes.yaml may have changed since, and has nothing to do with it."""
+    deployment.state_bucket.apply()
     for cluster in (None, deployment.cluster):
-        assert "remove AWS resources (Terraform)" in [s.name for s in deployment.destroy(cluster)]
+        assert TERRAFORM in [step.name for step in deployment.destroy(cluster)]
+
+
+def test_a_removal_of_what_is_gone_asks_nothing_of_terraform(deployment):
+    """It would fail of the bucket that the last removal has taken away."""
+    assert TERRAFORM not in [step.name for step in deployment.destroy(None)]
 
 
 def test_the_queue_of_a_smoke_test_that_was_killed_goes(connect):
