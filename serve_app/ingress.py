@@ -85,6 +85,8 @@ class Ingress:
             # A newer release of this app will take it, and is probably being rolled out.
             return _later(str(error))
         self._in_flight += 1
+        # One patience for both waits: who waits for this answer has no second one.
+        until = asyncio.get_running_loop().time() + self._start_timeout_s
         alone = request.headers.get(ALONE_HEADER) == "1"
         events = None
         try:
@@ -93,7 +95,7 @@ class Ingress:
             )
             events = self._generate.remote(job.encode().decode(), alone=alone)
             # Before the headers: what is known by then has a status of its own.
-            first = await self._first(events)
+            first = await self._first(events, until)
         # Also a client that has gone: its place and its call must be given up all the same.
         except BaseException as error:
             refusal = _refusal(error)
@@ -112,10 +114,9 @@ class Ingress:
         model = self._catalogue.model(job.runtime, job.model)
         return job.model_copy(update={"input": model.resolve(job.input)})
 
-    async def _first(self, events: Any) -> dict[str, Any]:
+    async def _first(self, events: Any, until: float) -> dict[str, Any]:
         """The first event; `Unavailable` once it is clear that none will come."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + self._start_timeout_s
         first = asyncio.ensure_future(anext(events))
         try:
             while not (await asyncio.wait({first}, timeout=LOOK_INTERVAL_S))[0]:

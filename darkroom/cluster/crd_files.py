@@ -24,6 +24,25 @@ def pinned() -> Mapping[str, Mapping[str, str]]:
     return files
 
 
+def gathered(to: Path, source: Path | None, client: httpx.Client) -> list[Path]:
+    """All pinned files below `to`: from there or from `source` if they are the very ones."""
+    paths = []
+    for name, file in pinned().items():
+        path = to / name
+        if not _is_pinned(path, file):
+            if source is not None and _is_pinned(source / name, file):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes((source / name).read_bytes())
+            else:
+                download(to, {name: file}, client)
+        paths.append(path)
+    return paths
+
+
+def _is_pinned(path: Path, file: Mapping[str, str]) -> bool:
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == file["sha256"]
+
+
 def download(to: Path, files: Mapping[str, Mapping[str, str]], client: httpx.Client) -> None:
     """Write all of them; `CannotValidate` names one that is not what was pinned."""
     for name, file in files.items():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.deploy.cluster import NAMESPACE, Cluster, write_kubeconfig
-from darkroom.deploy.errors import DeployError, NotReady
+from darkroom.deploy.errors import DeployError, NotReady, translated_here
 from darkroom.deploy.program import KUBECTL, find
 from darkroom.deploy.step import Standing
 
@@ -79,4 +79,5 @@ def forwarded(cluster: Cluster, arguments: Sequence[str]) -> Iterator["subproces
         yield process
     finally:
         process.terminate()
-        process.wait(10)
+        with translated_here():
+            process.wait(10)

@@ -13,6 +13,8 @@ from darkroom.deploy.program import HELM, KUBECTL, Programs
 from records.errors import ObjectMissing, translated
 
 NAMESPACE = "darkroom"
+#: By which KEDA leaves a ScaledObject alone.
+PAUSED = "autoscaling.keda.sh/paused"
 MANAGER = ("--server-side", "--field-manager", "darkroom")
 _ABSENT = ("NotFound", "doesn't have a resource type")
 

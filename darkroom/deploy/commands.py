@@ -13,6 +13,7 @@ from darkroom.deploy.access import TARGETS, forwarded, forwarding
 from darkroom.deploy.account import Account, identify
 from darkroom.deploy.dry_run import emulated, rehearse
 from darkroom.deploy.errors import DeployError, ProgramFailed, Unfit
+from darkroom.deploy.farewell import half_way
 from darkroom.deploy.journal import Journal
 from darkroom.deploy.lambda_package import build_package
 from darkroom.deploy.leftovers import carrying
@@ -20,7 +21,7 @@ from darkroom.deploy.plan import Deployment
 from darkroom.deploy.program import Programs
 from darkroom.deploy.runner import run
 from darkroom.deploy.vpc import read_vpc
-from darkroom.deploy.wanted import EXPOSURES, OVERLAYS, ROOT, Wanted
+from darkroom.deploy.wanted import EXPOSURES, OVERLAYS, ROOT, Vpc, Wanted
 from darkroom.output import Json, emit
 from darkroom.screen import people
 from jobs.catalogue import Catalogue
@@ -34,7 +35,6 @@ _OWN_ADDRESS = "https://checkip.amazonaws.com"
 
 Name = Annotated[str, typer.Option(help="name of the installation")]
 Region = Annotated[str, typer.Option(help="AWS region")]
-Overlay = Annotated[str, typer.Option(help=" or ".join(OVERLAYS))]
 Unlock = Annotated[
     str | None, typer.Option(help="id of a lock of Terraform's state that nobody holds any more")
 ]
@@ -43,7 +43,7 @@ Unlock = Annotated[
 def deploy(
     name: Name = "darkroom-dev",
     region: Region = "us-west-2",
-    overlay: Overlay = "dev",
+    overlay: Annotated[str, typer.Option(help=" or ".join(OVERLAYS))] = "dev",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="say what would be done and cost; change nothing")
     ] = False,
@@ -85,18 +85,26 @@ def deploy(
         images=images,
         boundary=permissions_boundary,
     )
-    deployment = _deployment(wanted, catalogue, optional=dry_run)
+    deployment = _within(_deployment(wanted, catalogue, optional=dry_run), existing_vpc)
     deployment = replace(deployment, unlock=unlock, adopt=adopt)
-    if dry_run:
-        _rehearse(deployment, as_json=as_json)
+    (_rehearse if dry_run else _deploy)(deployment, as_json=as_json)
+
+
+def _within(deployment: Deployment, vpc: str | None) -> Deployment:
+    """The deployment in an existing VPC, if one was named."""
+    if vpc is None:
+        return deployment
+    if deployment.account is _NOBODY:
+        said = f"no credentials: {vpc} is not read, two zones are taken for granted"
+        people.print(said, markup=False)
+        found = Vpc(id=vpc, subnet_ids=["subnet-1", "subnet-2"], route_table_ids=["rtb-1"])
     else:
-        _deploy(deployment, existing_vpc, as_json=as_json)
+        found = read_vpc(deployment.connect("ec2"), vpc)
+    return replace(deployment, wanted=replace(deployment.wanted, vpc=found))
 
 
-def _deploy(deployment: Deployment, existing_vpc: str | None, *, as_json: bool) -> None:
+def _deploy(deployment: Deployment, *, as_json: bool) -> None:
     wanted, journal = deployment.wanted, deployment.journal
-    if existing_vpc:
-        wanted = replace(wanted, vpc=read_vpc(deployment.connect("ec2"), existing_vpc))
     if not wanted.admin_cidrs:
         wanted = replace(wanted, admin_cidrs=(_own_address(),))
     deployment = replace(deployment, wanted=wanted)
@@ -111,7 +119,6 @@ def _deploy(deployment: Deployment, existing_vpc: str | None, *, as_json: bool) 
 def destroy(
     name: Name = "darkroom-dev",
     region: Region = "us-west-2",
-    overlay: Overlay = "dev",
     delete_data: Annotated[
         bool, typer.Option("--delete-data", help="images, records, models and the state, too")
     ] = False,
@@ -122,18 +129,17 @@ def destroy(
 ) -> None:
     """Take an installation away, in the order that orphans nothing; say what is left."""
     catalogue = Catalogue.from_yaml((ROOT / "runtimes.yaml").read_text("utf-8"))
-    wanted = Wanted(name=name, region=region, overlay=overlay)
-    deployment = _deployment(wanted, catalogue, optional=False)
+    wanted = Wanted(name=name, region=region)
+    deployment = _deployment(wanted, catalogue, optional=False).as_deployed()
     deployment = replace(deployment, unlock=unlock, delete_data=delete_data, drain_s=60 * drain)
     account = deployment.account.id
     again = wanted.command("destroy") + (" --delete-data" if delete_data else "")
     data = "with all images and records" if delete_data else "but for images, records and models"
-    if (
-        not yes
-        and typer.prompt(f"{name} in {account}, {region}, {data}. Its name, to go on") != name
-    ):
+    asked = f"{name} in {account}, {region}, {data}. Its name, to go on"
+    # On stderr, as all that is for people: stdout is for --json.
+    if not yes and typer.prompt(asked, err=True) != name:
         raise Unfit("that is another name: nothing was changed")
-    run(deployment.destroy(deployment.reached()), deployment.journal, again=again)
+    run(deployment.destroy(deployment.reached()), deployment.journal, again=half_way(again))
     left, silent = carrying(deployment.connect, name)
     for each in silent:
         people.print(f"not asked: {each}", markup=False)

@@ -2,11 +2,12 @@
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import httpx
 
-from darkroom.cluster.crd_files import download, pinned
+from darkroom.cluster.crd_files import gathered
 from darkroom.cluster.crds import crd_dir
 from darkroom.cluster.errors import CannotValidate
 from darkroom.deploy.cluster import MANAGER, Cluster
@@ -21,7 +22,7 @@ class CustomResources:
     """Applied by server, because they are too large for an annotation; Helm upgrades none."""
 
     cluster: Cluster
-    #: Where they are downloaded to, if they are not on this machine.
+    #: Where they are gathered: the pinned ones, byte for byte.
     folder: Path
 
     name = "custom resource definitions"
@@ -29,24 +30,22 @@ class CustomResources:
 
     def check(self) -> Standing:
         """Whether an apply would change anything."""
-        different = self.cluster.kubectl(
-            "diff", *MANAGER, "-R", "-f", str(self._files()), expected=(0, 1)
-        )
+        different = self.cluster.kubectl("diff", *MANAGER, *self._files, expected=(0, 1))
         return Standing(done=not different.strip() and not self._waiting())
 
     def apply(self) -> None:
         """Apply all, and wait until the server knows their kinds."""
-        self.cluster.kubectl("apply", *MANAGER, "-R", "-f", str(self._files()))
+        self.cluster.kubectl("apply", *MANAGER, *self._files)
         self.cluster.kubectl(
             "wait", "--for=condition=Established", f"--timeout={_ESTABLISHED_S}s",
-            "-R", "-f", str(self._files()), limit_s=_ESTABLISHED_S + 60,
+            *self._files, limit_s=_ESTABLISHED_S + 60,
         )  # fmt: skip
 
     def undo(self) -> None:
         """Nothing: they go with the cluster, and to delete one deletes all of its kind."""
 
     def _waiting(self) -> list[str]:
-        answer = self.cluster.kubectl("get", "-R", "-f", str(self._files()), "-o", "json")
+        answer = self.cluster.kubectl("get", *self._files, "-o", "json")
         found = json.loads(answer)
         return [
             each["metadata"]["name"]
@@ -57,11 +56,13 @@ class CustomResources:
             )
         ]
 
-    def _files(self) -> Path:
+    @cached_property
+    def _files(self) -> list[str]:
+        """File by file: whatever else lies in a folder is not applied."""
         try:
-            return crd_dir()
+            here = crd_dir()
         except CannotValidate:
-            if not any(self.folder.rglob("*.yaml")):
-                with httpx.Client(timeout=_TIMEOUT_S) as client:
-                    download(self.folder, pinned(), client)
-            return self.folder
+            here = None
+        with httpx.Client(timeout=_TIMEOUT_S) as client:
+            paths = gathered(self.folder, here, client)
+        return [word for path in paths for word in ("-f", str(path))]

@@ -10,19 +10,31 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from darkroom.deploy.cluster import NAMESPACE, Cluster
+from darkroom.deploy.cluster import NAMESPACE, PAUSED, Cluster
 from darkroom.deploy.errors import NotReady
+from darkroom.deploy.smoke import inbox_prefix
 from darkroom.deploy.step import Standing
 from records.errors import ObjectMissing, translated
 
-_PAUSED = "autoscaling.keda.sh/paused"
 _LOOK_S = 10
 _GONE = frozenset({"ResourceNotFoundException", "QueueDoesNotExist",
                    "AWS.SimpleQueueService.NonExistentQueue"})  # fmt: skip
 #: In this order: what makes others goes first.
 _WORK = ("scaledobjects", "rayjobs", "rayservices", "rayclusters", "services")
+#: Queues without jobs, and those whose messages wait for a person.
+_NO_JOBS = frozenset({"interruptions", "undelivered", "webhooks"})
+_UNROUTED, _PARKED = "unrouted", "-parked"
 #: Of EC2, what one of Karpenter's nodes may leave.
-_NODE_TAG = "tag:karpenter.sh/nodepool"
+_NODE_TAG = "karpenter.sh/nodepool"
+_INTERFACE_GONE = frozenset({"InvalidNetworkInterfaceID.NotFound", "InvalidNetworkInterface.InUse"})
+
+
+def half_way(command: str) -> str:
+    """How to go on with a removal that stopped, and how not to."""
+    return (
+        f"{command}\nTo keep it instead: `darkroom deploy` with the options that it has. "
+        "Until either, the API takes no job and KEDA is paused"
+    )
 
 
 class _Removal:
@@ -61,7 +73,7 @@ class StoppedIntake(_Removal):
         if self.cluster is not None and self.cluster.items("scaledobjects", namespace=NAMESPACE):
             self.cluster.kubectl(
                 "annotate", "scaledobjects", "--all", "-n", NAMESPACE, "--overwrite",
-                f"{_PAUSED}=true",
+                f"{PAUSED}=true",
             )  # fmt: skip
 
 
@@ -81,11 +93,17 @@ class DrainedJobs(_Removal):
     def apply(self) -> None:
         """Wait; then say what is left in which queue, and go on."""
         waited = 0.0
-        while (left := self.left()) and waited < self.wait_s:
+        while any(map(self._drains, left := self.left())) and waited < self.wait_s:
             self.sleep(_LOOK_S)
             waited += _LOOK_S
         for queue, jobs in left.items():
-            self.say(f"{queue}: {jobs} jobs that nobody will do (their records say `queued`)")
+            fate = "that nobody will do (their records say `queued`)"
+            if not self._drains(queue):
+                fate = "that were put aside; they go with the queue"
+            self.say(f"{queue}: {jobs} jobs {fate}")
+
+    def _drains(self, queue: str) -> bool:
+        return queue != f"{self.installation}-{_UNROUTED}" and not queue.endswith(_PARKED)
 
     def left(self) -> Mapping[str, int]:
         """Queue -> its messages, of those that have any."""
@@ -95,11 +113,13 @@ class DrainedJobs(_Removal):
             )
             urls = [url for page in pages for url in page.get("QueueUrls", ())]
         found = {url.rpartition("/")[2]: self._depth(url) for url in urls}
-        own = {"interruptions", "undelivered", "webhooks"}
+        inboxes = inbox_prefix(self.installation)
         return {
             queue: depth
             for queue, depth in found.items()
-            if depth and queue.removeprefix(f"{self.installation}-") not in own
+            if depth
+            and queue.removeprefix(f"{self.installation}-") not in _NO_JOBS
+            and not queue.startswith(inboxes)
         }
 
     def _depth(self, url: str) -> int:
@@ -160,19 +180,30 @@ class EndedNodes(_Removal):
 
     def left(self) -> list[str]:
         """Instances of Karpenter, and interfaces that outlive them."""
-        owned = {
-            "Name": f"tag:kubernetes.io/cluster/{self.installation}",
-            "Values": ["owned"],
-        }
-        alive = {"Name": "instance-state-name", "Values": ["pending", "running", "shutting-down"]}
-        node = {"Name": "tag-key", "Values": [_NODE_TAG.removeprefix("tag:")]}
+        owned = {"Name": f"tag:kubernetes.io/cluster/{self.installation}", "Values": ["owned"]}
+        node = {"Name": "tag-key", "Values": [_NODE_TAG]}
         pods = {"Name": "tag:cluster.k8s.amazonaws.com/name", "Values": [self.installation]}
-        free = {"Name": "status", "Values": ["available"]}
-        with translated("EC2 DescribeInstances"):
-            found = self.ec2.describe_instances(Filters=[owned, node, alive])["Reservations"]
-            strays = self.ec2.describe_network_interfaces(Filters=[pods, free])["NetworkInterfaces"]
-        for each in strays:
-            # The CNI's, of a node that is gone: nobody else deletes it.
-            with translated("EC2 DeleteNetworkInterface"):
-                self.ec2.delete_network_interface(NetworkInterfaceId=each["NetworkInterfaceId"])
-        return [each["InstanceId"] for r in found for each in r["Instances"]]
+        with translated("EC2, what nodes leave"):
+            found = self.ec2.describe_instances(Filters=[owned, node])["Reservations"]
+            interfaces = self.ec2.describe_network_interfaces(Filters=[pods])["NetworkInterfaces"]
+        # One that has ended is listed for an hour: its interfaces may still be on their way.
+        nodes = {
+            each["InstanceId"]: each["State"]["Name"] for r in found for each in r["Instances"]
+        }
+        strays = [
+            each["NetworkInterfaceId"]
+            for each in interfaces
+            if each["Status"] != "in-use" or each.get("Attachment", {}).get("InstanceId") in nodes
+        ]
+        for each in interfaces:
+            if each["Status"] == "available":
+                self._delete(each["NetworkInterfaceId"])
+        return [*(name for name, state in nodes.items() if state != "terminated"), *strays]
+
+    def _delete(self, interface: str) -> None:
+        """The CNI's, of a node that is gone: nobody else deletes it."""
+        try:
+            with translated("EC2 DeleteNetworkInterface", missing=_INTERFACE_GONE):
+                self.ec2.delete_network_interface(NetworkInterfaceId=interface)
+        except ObjectMissing:
+            pass  # in between; the next look tells

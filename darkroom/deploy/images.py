@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.cluster.images import Images
-from darkroom.deploy.errors import ProgramMissing
+from darkroom.deploy.errors import NotReady, ProgramMissing
 from darkroom.deploy.program import BUILDAH, DOCKER, Needed, Programs, find
 from darkroom.deploy.step import Standing
 from darkroom.deploy.wanted import ROOT
@@ -63,7 +63,8 @@ class PushedImages:
             if (digest := self._digest(target)) is None:
                 self._build(builder, registry, target)
                 digest = self._digest(target)
-            assert digest is not None  # it was just pushed
+            if digest is None:
+                raise NotReady(f"{builder.name} has pushed {target}, and ECR does not have it")
             digests[target] = digest
         self._keep_and_write(digests)
 

@@ -12,8 +12,10 @@ from darkroom.deploy.terraform import Terraform, unknown_to_state
 
 #: What clients have put there: it outlives the installation unless somebody says otherwise.
 DATA = ("aws_s3_bucket", "aws_dynamodb_table")
-#: What cannot be deleted as it is, full or protected; images and secrets are no data.
-PROTECTED = ("aws_ecr_repository.", "aws_secretsmanager_secret.")
+#: What cannot be deleted as it is, full or protected.
+PROTECTED = (
+    "aws_ecr_repository.", "aws_secretsmanager_secret.", "aws_s3_bucket.", "aws_dynamodb_table.",
+)  # fmt: skip
 _DISPOSABLE = "-var=disposable=true"
 
 
@@ -26,6 +28,8 @@ class Infrastructure:
     outputs: Path
     #: Makes the Lambda's zip if it is not there.
     package: Callable[[], object]
+    #: Writes down what it is made with, for whoever removes it.
+    remember: Callable[[], object] = lambda: None
     #: A lock that a person says nobody holds.
     unlock: str | None = None
     #: Whether what is there and unknown to the state may be taken over.
@@ -37,17 +41,16 @@ class Infrastructure:
 
     def check(self) -> Standing:
         """Plan: what is found different is what `apply` will change."""
-        self.package()
-        self.terraform.init()
-        if self.unlock:
-            self.terraform.unlock(self.unlock)
+        self._begin()
         if self.terraform.plan():
             return Standing(done=False)
+        self.remember()
         self._write_outputs()
         return Standing(done=True, says="as planned")
 
     def apply(self) -> None:
         """Apply the plan of `check`."""
+        self.remember()
         try:
             self.terraform.apply()
         except ProgramFailed as failed:
@@ -65,26 +68,42 @@ class Infrastructure:
         self._write_outputs()
 
     def undo(self) -> None:
-        """Destroy; what the state does not know is left to the steps after this one."""
+        """Destroy all but the data; what the state does not know is left to the steps after it."""
+        self._begin()
+        there = self.terraform.addresses()
+        kept = [each for each in there if each.startswith(DATA) and not self.delete_data]
+        # What is only read is no target: everything that has read it would go with it.
+        going = [each for each in there if each not in kept and not each.startswith("data.")]
+        loose = [each for each in going if each.startswith(PROTECTED)]
+        # Only what is there: to aim at what is not would make it.
+        if loose and self.terraform.plan(_DISPOSABLE, *_targets(loose)):
+            self.terraform.apply()
+        # Without a target Terraform would take all, the data too.
+        if going or not kept:
+            self._destroy(_targets(going) if kept else [])
+
+    def _begin(self) -> None:
+        # An adoption that was killed left it, and every plan would import the same again.
+        self._blocks.unlink(missing_ok=True)
         self.package()
         self.terraform.init()
         if self.unlock:
             self.terraform.unlock(self.unlock)
-        there = self.terraform.addresses()
-        data = [each for each in there if each.startswith(DATA)]
-        loose = [each for each in there if each.startswith(PROTECTED)]
-        loose += [each for each in data if "." in each and each.partition(".")[0] in DATA]
-        if not self.delete_data:
-            loose = [each for each in loose if each not in data]
-        # Only what is there: to aim at what is not would make it.
-        if loose and self.terraform.plan(_DISPOSABLE, *(f"-target={each}" for each in loose)):
-            self.terraform.apply()
-        if data and not self.delete_data:
-            self.terraform.forget(data)
-        self.terraform.destroy(_DISPOSABLE)
+
+    def _destroy(self, targets: list[str]) -> None:
+        """The data stay in the state, so that a later `deploy` goes on with them."""
+        self.terraform.plan("-destroy", _DISPOSABLE, *targets)
+        lost = [
+            each["address"]
+            for each in self.terraform.planned().get("resource_changes", ())
+            if "delete" in each["change"]["actions"] and each["address"].startswith(DATA)
+        ]
+        # A target takes along what depends on it.
+        if lost and not self.delete_data:
+            raise ProgramFailed(f"nothing was destroyed: {', '.join(lost)} would go, too")
+        self.terraform.apply()
 
     def _take_over(self, found: list[str]) -> None:
-        blocks = self.terraform.module / "adopted.tf.json"
         adopted: dict[str, str] = {}
         try:
             while found:
@@ -92,7 +111,7 @@ class Infrastructure:
                 if not more.keys() - adopted.keys():
                     raise ProgramFailed(f"could not take over {', '.join(more)}")
                 adopted |= more
-                blocks.write_text(Adoption(ids=adopted).blocks(), "utf-8")
+                self._blocks.write_text(Adoption(ids=adopted).blocks(), "utf-8")
                 self.terraform.plan()
                 try:
                     self.terraform.apply()
@@ -103,8 +122,16 @@ class Infrastructure:
                     if not found:
                         raise
         finally:
-            blocks.unlink(missing_ok=True)
+            self._blocks.unlink(missing_ok=True)
+
+    @property
+    def _blocks(self) -> Path:
+        return self.terraform.module / "adopted.tf.json"
 
     def _write_outputs(self) -> None:
         self.outputs.parent.mkdir(parents=True, exist_ok=True)
         self.outputs.write_text(self.terraform.outputs(), "utf-8")
+
+
+def _targets(addresses: list[str]) -> list[str]:
+    return [f"-target={each}" for each in addresses]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from darkroom.deploy.smoke import inbox_prefix
 from darkroom.deploy.snapshots import delete, listed
 from darkroom.deploy.step import Standing
 from records.errors import RecordsError, translated
@@ -28,14 +29,14 @@ _LISTINGS: tuple[tuple[str, str, str, str | None], ...] = (
     ("iam", "list_instance_profiles", "InstanceProfiles", "InstanceProfileName"),
     ("cloudformation", "list_stacks", "StackSummaries", "StackName"),
 )
-_TAG = "darkroom:installation"
+INSTALLATION_TAG = "darkroom:installation"
 #: As infra/terraform/api.tf names them behind the installation's name.
 _FUNCTIONS = ("api", "authorizer")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Leftovers:
-    """Log groups of EKS and Lambda, snapshots, Karpenter's instance profiles: by name and tag."""
+    """Logs, snapshots, Karpenter's instance profiles, smoke tests' queues: by name and tag."""
 
     connect: Callable[[str], Any]
     installation: str
@@ -64,6 +65,7 @@ class Leftovers:
         yield from self._logs()
         yield from self._snapshots()
         yield from self._profiles()
+        yield from self._inboxes()
 
     def _logs(self) -> Iterator[tuple[str, Callable[[], object]]]:
         logs = self.connect("logs")
@@ -97,15 +99,22 @@ class Leftovers:
             # Karpenter's begin with the cluster's name and end in a hash.
             if not name.startswith(f"{self.installation}_"):
                 continue
-            for role in profile["Roles"]:
-                with translated("IAM RemoveRoleFromInstanceProfile"):
-                    iam.remove_role_from_instance_profile(
-                        InstanceProfileName=name, RoleName=role["RoleName"]
-                    )
-            yield (
-                f"instance profile {name}",
-                _deleting(iam.delete_instance_profile, InstanceProfileName=name),
-            )
+            roles = [role["RoleName"] for role in profile["Roles"]]
+            yield f"instance profile {name}", functools.partial(_end_profile, iam, name, roles)
+
+    def _inboxes(self) -> Iterator[tuple[str, Callable[[], object]]]:
+        sqs = self.connect("sqs")
+        with translated("SQS ListQueues"):
+            found = sqs.list_queues(QueueNamePrefix=inbox_prefix(self.installation))
+        for url in found.get("QueueUrls", ()):
+            yield f"queue {url}", _deleting(sqs.delete_queue, QueueUrl=url)
+
+
+def _end_profile(iam: Any, name: str, roles: Sequence[str]) -> None:
+    with translated("IAM, an instance profile"):
+        for role in roles:
+            iam.remove_role_from_instance_profile(InstanceProfileName=name, RoleName=role)
+        iam.delete_instance_profile(InstanceProfileName=name)
 
 
 def _deleting(call: Callable[..., object], **named: str) -> Callable[[], object]:
@@ -170,7 +179,7 @@ def _pages(client: Any, operation: str, items: str) -> Iterator[Any]:
 
 
 def _tagged(tagging: Any, installation: str) -> Sequence[str]:
-    wanted = [{"Key": _TAG, "Values": [installation]}]
+    wanted = [{"Key": INSTALLATION_TAG, "Values": [installation]}]
     with translated("GetResources"):
         pages = tagging.get_paginator("get_resources").paginate(TagFilters=wanted)
         return [each["ResourceARN"] for page in pages for each in page["ResourceTagMappingList"]]

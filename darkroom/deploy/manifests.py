@@ -8,7 +8,7 @@ from darkroom.cluster.images import Images
 from darkroom.cluster.installation import Installation
 from darkroom.cluster.render import Rendering
 from darkroom.cluster.snapshot import Snapshot
-from darkroom.deploy.cluster import MANAGER, NAMESPACE, Cluster
+from darkroom.deploy.cluster import MANAGER, NAMESPACE, PAUSED, Cluster
 from darkroom.deploy.step import Standing
 from jobs.catalogue import Catalogue
 
@@ -59,18 +59,24 @@ class AppliedManifests:
     takes = "3 to 10 minutes: the first image on the system node"
 
     def check(self) -> Standing:
-        """Whether an apply would change anything, and Ray is ready."""
-        differs = self.cluster.kubectl(
-            "diff", *MANAGER, "-k", str(self.folder), expected=(0, 1)
-        ).strip()
+        """Whether an apply would change anything, Ray is ready, and bridges scale."""
+        differs = any(
+            self.cluster.kubectl("diff", *MANAGER, *each, expected=(0, 1)).strip()
+            for each in self._parts()
+        )
         services = self.cluster.items("rayservices", namespace=NAMESPACE)
-        return Standing(done=not differs and bool(services) and all(map(_ready, services)))
+        ready = bool(services) and all(map(_ready, services))
+        return Standing(done=not differs and ready and not self._paused())
 
     def apply(self) -> None:
         """Apply, and wait for the RayServices. A conflict is somebody's edit: not forced."""
-        disruption = self.folder / "operators/disruption.yaml"
-        self.cluster.kubectl("apply", *MANAGER, "-f", str(disruption))
-        self.cluster.kubectl("apply", *MANAGER, "-k", str(self.folder))
+        for each in self._parts():
+            self.cluster.kubectl("apply", *MANAGER, *each)
+        if self._paused():
+            # By a removal that was begun and not ended.
+            self.cluster.kubectl(
+                "annotate", "scaledobjects", "--all", "-n", NAMESPACE, f"{PAUSED}-"
+            )
         self.cluster.kubectl(
             "wait", "rayservices", "--all", "-n", NAMESPACE, "--for=condition=Ready",
             f"--timeout={_READY_S}s", limit_s=_READY_S + 60,
@@ -78,6 +84,16 @@ class AppliedManifests:
 
     def undo(self) -> None:
         """Nothing: `darkroom destroy` takes them away in an order of its own."""
+
+    def _parts(self) -> list[tuple[str, str]]:
+        """What no chart brings for its operator, and ours."""
+        return [("-f", str(self.folder / "operators/disruption.yaml")), ("-k", str(self.folder))]
+
+    def _paused(self) -> bool:
+        return any(
+            PAUSED in each["metadata"].get("annotations", {})
+            for each in self.cluster.items("scaledobjects", namespace=NAMESPACE)
+        )
 
 
 def _ready(service: dict[str, object]) -> bool:

@@ -45,9 +45,10 @@ class DefaultModel:
         for key, file in self._keys():
             if self._same(key, file):
                 continue
-            with translated(f"S3 PutObject {key}"):
-                self.s3.upload_file(
-                    str(file), self.bucket, key, ExtraArgs={"Metadata": {_SHA: _digest(file)}}
+            # One call: boto3's own upload fails of errors that are none of botocore's.
+            with translated(f"S3 PutObject {key}"), file.open("rb") as body:
+                self.s3.put_object(
+                    Bucket=self.bucket, Key=key, Body=body, Metadata={_SHA: _digest(file)}
                 )
 
     def undo(self) -> None:

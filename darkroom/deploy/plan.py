@@ -1,7 +1,7 @@
 """The steps of an installation, in order: what `deploy` does, what `destroy` does."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from darkroom.deploy.infrastructure import Infrastructure
 from darkroom.deploy.journal import Journal
 from darkroom.deploy.leftovers import Leftovers
 from darkroom.deploy.manifests import AppliedManifests, RenderedManifests
+from darkroom.deploy.memory import Memory
 from darkroom.deploy.models import DefaultModel
 from darkroom.deploy.operators import OPERATORS, Operator
 from darkroom.deploy.preflight import Preflight, demand
@@ -83,6 +84,8 @@ class Deployment:
         """From whatever there is to nothing; `cluster` if there is one."""
         name, ec2 = self.wanted.name, self.connect("ec2")
         operators = [Undoing(each) for each in reversed(self.operators())] if cluster else []
+        # Without its state Terraform knows of nothing, and would fail of that.
+        terraform = [Undoing(self.infrastructure)] if self.state_bucket.exists() else []
         return [
             StoppedIntake(functions=self.connect("lambda"), installation=name, cluster=cluster),
             DrainedJobs(
@@ -94,11 +97,14 @@ class Deployment:
             EndedWork(cluster=cluster),
             EndedNodes(cluster=cluster, ec2=ec2, installation=name),
             *operators,
-            Undoing(self.smoke),
-            Undoing(self.infrastructure),
+            *terraform,
             Leftovers(connect=self.connect, installation=name, say=self.journal.say),
             Undoing(self.state_bucket),
         ]
+
+    def as_deployed(self) -> "Deployment":
+        """The same with the options that it was deployed with."""
+        return replace(self, wanted=self.memory.recall(self.wanted))
 
     def reached(self) -> Cluster | None:
         """The cluster, if there is one."""
@@ -138,6 +144,7 @@ class Deployment:
             connect=self.connect,
             programs=lambda: [find(each, self.programs.environ.get("PATH")) for each in ALL],
             region=self.wanted.region,
+            installation=self.wanted.name,
             wanted=demand(
                 self.catalogue,
                 new_vpc=self.wanted.vpc is None,
@@ -162,12 +169,17 @@ class Deployment:
         )
 
     @property
+    def memory(self) -> Memory:
+        return Memory(s3=self.connect("s3"), bucket=self.wanted.state_bucket(self.account.id))
+
+    @property
     def infrastructure(self) -> Infrastructure:
         return Infrastructure(
             terraform=self.terraform,
             secrets=self.connect("secretsmanager"),
             outputs=self.wanted.outputs,
             package=self.package,
+            remember=lambda: self.memory.keep(self.wanted),
             unlock=self.unlock,
             adopt=self.adopt,
             delete_data=self.delete_data,

@@ -7,6 +7,7 @@ from typing import Any
 
 from darkroom.deploy import quota
 from darkroom.deploy.errors import Unfit
+from darkroom.deploy.leftovers import INSTALLATION_TAG, each_is_ours
 from darkroom.deploy.program import Found
 from darkroom.deploy.quota import Demand, Finding, Quota, Reading
 from darkroom.deploy.step import Standing
@@ -85,10 +86,10 @@ def demand(
 
 
 def read_quotas(
-    connect: Callable[[str], Any], quotas: Sequence[Quota] = quota.ALL
+    connect: Callable[[str], Any], installation: str, quotas: Sequence[Quota] = quota.ALL
 ) -> dict[Quota, Reading]:
-    """Each quota's limit, and how much of it is in use where that is one call."""
-    service, counts = connect("service-quotas"), _counts(connect)
+    """Each quota's limit, and how much of it others use where that is one call."""
+    service, counts = connect("service-quotas"), _counts(connect, installation)
     readings = {}
     for each in quotas:
         used, unread = _used(counts.get(each))
@@ -113,12 +114,20 @@ def _limit(service: Any, wanted: Quota) -> float:
     raise Unavailable("AWS lists no quota of that name")
 
 
-def _counts(connect: Callable[[str], Any]) -> Mapping[Quota, Callable[[], int]]:
+def _counts(connect: Callable[[str], Any], installation: str) -> Mapping[Quota, Callable[[], int]]:
+    """What this installation has already is a part of what it needs, so it does not count."""
     ec2, s3 = connect("ec2"), connect("s3")
+    own = {"Key": INSTALLATION_TAG, "Value": installation}
+
+    def others(found: Sequence[Mapping[str, Any]]) -> int:
+        return sum(own not in each.get("Tags", ()) for each in found)
+
     return {
-        quota.VPCS: lambda: len(ec2.describe_vpcs()["Vpcs"]),
-        quota.ADDRESSES: lambda: len(ec2.describe_addresses()["Addresses"]),
-        quota.BUCKETS: lambda: len(s3.list_buckets()["Buckets"]),
+        quota.VPCS: lambda: others(ec2.describe_vpcs()["Vpcs"]),
+        quota.ADDRESSES: lambda: others(ec2.describe_addresses()["Addresses"]),
+        quota.BUCKETS: lambda: sum(
+            not each_is_ours(each["Name"], installation) for each in s3.list_buckets()["Buckets"]
+        ),
     }
 
 
@@ -164,6 +173,7 @@ class Preflight:
     connect: Callable[[str], Any]
     programs: Callable[[], Sequence[Found]]
     region: str
+    installation: str
     wanted: Demand
     images_given: bool
     snapshot: bool
@@ -197,7 +207,7 @@ class Preflight:
             except RecordsError as error:
                 yield Finding(fatal=False, text=f"GPUs of {self.region} not readable ({error})")
         yield from judged_spot_role(self.connect("iam"))
-        readings = read_quotas(self.connect)
+        readings = read_quotas(self.connect, self.installation)
         yield from quota.judged(self.wanted, readings, self.region)
         if self.wanted.gpu_nodes:
             yield from self._burst(readings)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from client.errors import ClientError
-from darkroom.deploy.errors import StepFailed
+from darkroom.deploy.errors import StepFailed, translated_here
 from darkroom.deploy.journal import Journal
 from darkroom.deploy.step import Step
 from darkroom.errors import DarkroomError
@@ -19,12 +19,13 @@ def run(steps: Sequence[Step], journal: Journal, *, again: str) -> None:
     for number, step in enumerate(steps, start=1):
         heading = f"[{number}/{len(steps)}] {step.name}"
         try:
-            standing = step.check()
+            with translated_here():
+                standing = step.check()
             if standing.done:
                 journal.say(f"{heading}: {standing.says or 'nothing to do'}")
                 continue
             reason = f" ({standing.says})" if standing.says else ""
-            with journal.doing(f"{heading}, {step.takes}{reason} ..."):
+            with journal.doing(f"{heading}, {step.takes}{reason} ..."), translated_here():
                 step.apply()
         except KeyboardInterrupt:
             journal.say(f"{heading}: stopped. To go on: {again}")

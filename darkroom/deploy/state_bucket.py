@@ -57,7 +57,7 @@ class StateBucket:
     def apply(self) -> None:
         """Make the bucket, and set everything again: each call may be repeated."""
         with translated(f"S3, bucket {self.bucket}"):
-            if not self._exists():
+            if not self.exists():
                 where = (
                     {}
                     if self.region == _UNSAID
@@ -80,12 +80,21 @@ class StateBucket:
 
     def undo(self) -> None:
         """Delete the bucket with all versions, if that was asked for."""
-        if not self.delete or not self._exists():
+        if not self.delete or not self.exists():
             return
         with translated(f"S3, bucket {self.bucket}"):
             for batch in self._versions():
                 self.s3.delete_objects(Bucket=self.bucket, Delete={"Objects": batch})
             self.s3.delete_bucket(Bucket=self.bucket)
+
+    def exists(self) -> bool:
+        """Whether there is one, whatever its properties."""
+        try:
+            with translated(f"S3, bucket {self.bucket}", missing=MISSING | {"NoSuchBucket"}):
+                self.s3.head_bucket(Bucket=self.bucket)
+        except ObjectMissing:
+            return False
+        return True
 
     def _versions(self) -> Iterator[list[dict[str, str]]]:
         pages = self.s3.get_paginator("list_object_versions").paginate(Bucket=self.bucket)
@@ -93,14 +102,6 @@ class StateBucket:
             found = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
             if found:
                 yield [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in found]
-
-    def _exists(self) -> bool:
-        try:
-            with translated(f"S3, bucket {self.bucket}", missing=MISSING | {"NoSuchBucket"}):
-                self.s3.head_bucket(Bucket=self.bucket)
-        except ObjectMissing:
-            return False
-        return True
 
     def _policy(self) -> dict[str, Any]:
         arn = f"arn:{self.partition}:s3:::{self.bucket}"

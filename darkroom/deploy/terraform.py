@@ -63,15 +63,6 @@ class Terraform:
         """Do what was planned, and nothing else."""
         self._run("apply", _PARALLEL, str(self._plan), limit_s=_APPLY_S)
 
-    def destroy(self, *more: str) -> None:
-        """Take away all that the state knows."""
-        wanted = ["-auto-approve", _PARALLEL, *self._variables(), *more]
-        self._run("destroy", *wanted, limit_s=_APPLY_S)
-
-    def forget(self, addresses: Sequence[str]) -> None:
-        """Let these be nobody's: they stay in AWS, and no longer in the state."""
-        self._run("state", "rm", *addresses)
-
     def planned(self) -> dict[str, Any]:
         """The plan, as `terraform show -json` tells it."""
         found: dict[str, Any] = json.loads(
@@ -119,7 +110,7 @@ class Terraform:
             "CHECKPOINT_DISABLE": "1",
             **self.environ,
         }
-        inputs = ["-input=false"] if verb in ("init", "plan", "apply", "destroy") else []
+        inputs = ["-input=false"] if verb in ("init", "plan", "apply") else []
         color = ["-no-color"] if verb not in ("force-unlock", "state") else []
         self.home.mkdir(parents=True, exist_ok=True)
         try:

@@ -129,14 +129,13 @@ class Wanted:
     def command(self, verb: str) -> str:
         """The command line that asks for the same again."""
         words = ["darkroom", verb, "--name", self.name, "--region", self.region]
-        if self.overlay != "dev":
-            words += ["--overlay", self.overlay]
         if verb == "deploy":
             words += self._deploy_words()
         return " ".join(words)
 
     def _deploy_words(self) -> list[str]:
         given: list[tuple[str, object]] = [
+            ("--overlay", None if self.overlay == "dev" else self.overlay),
             ("--bucket", self.bucket),
             ("--snapshot", self.snapshot),
             ("--images", self.images),

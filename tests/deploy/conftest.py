@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,12 +78,16 @@ class Applied:
 
 #: For one test of this folder, the applying and the destroying included: a minute on an idle
 #: machine, and many on one that has other things to do.
-_TIMEOUT_S = 900
+_TIMEOUT_S = 1800
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Who destroys the stack comes last, nobody is hurried, and one process has the stack."""
-    items.sort(key=lambda item: "destroyed" in getattr(item, "fixturenames", ()))
+    """Who takes the stack away comes last, nobody is hurried, and one process has the stack."""
+    items.sort(
+        key=lambda item: [
+            end in getattr(item, "fixturenames", ()) for end in ("emptied", "destroyed")
+        ]
+    )
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.timeout(_TIMEOUT_S))
@@ -236,7 +240,17 @@ def planned(plan: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
-def destroyed(applied: Applied, deployment: Deployment) -> Applied:
+def emptied(applied: Applied, deployment: Deployment) -> Applied:
+    """The stack after a removal that keeps the data: nearly its end."""
+    bucket = applied.outputs["app_config"]["shared"]["DARKROOM_BUCKET"]
+    applied.emulator.client("s3").put_object(Bucket=bucket, Key="kept", Body=b"an image")
+    keeping = replace(deployment, delete_data=False)
+    run(keeping.destroy(None), deployment.journal, again="the tests again")
+    return applied
+
+
+@pytest.fixture(scope="session")
+def destroyed(emptied: Applied, deployment: Deployment) -> Applied:
     """The stack after its end, but for its state: whoever asks for it comes last."""
     run(deployment.destroy(None)[:-1], deployment.journal, again="the tests again")
-    return applied
+    return emptied

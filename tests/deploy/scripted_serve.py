@@ -34,9 +34,11 @@ def serving() -> Iterator[str]:
     server = uvicorn.Server(uvicorn.Config(app, host=HOST, port=port, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()
-    yield f"http://{HOST}:{port}"
-    server.should_exit = True
-    thread.join()
+    try:
+        yield f"http://{HOST}:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 @contextmanager
@@ -54,5 +56,7 @@ def bridging(applied, serve: str, folder: Path) -> Iterator[StackProcess]:
         | {"DARKROOM_LONG_POLL_S": "1", "PYTHONPATH": str(ROOT)},
         log=folder / "log",
     )
-    yield process
-    process.stop(grace_s=30)
+    try:
+        yield process
+    finally:
+        process.stop(grace_s=30)

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 import yaml
 from scripted_serve import bridging, serving
-from terraform import ROOT
+from terraform import MODULE
 
 from darkroom.cluster.images import Images
-from darkroom.deploy.errors import SmokeFailed
+from darkroom.deploy.errors import SmokeFailed, StateLocked
 from darkroom.deploy.runner import run
 from darkroom.deploy.terraform import Backend, Terraform
 from darkroom.deploy.vpc import read_vpc
@@ -101,9 +101,14 @@ def test_an_existing_vpc_is_read_with_its_private_subnets(applied, deployment):
     """Those of the stack itself: three zones, each with its way out by NAT."""
     vpc = applied.resources["aws_vpc.this[0]"]["id"]
     found = read_vpc(deployment.connect("ec2"), vpc)
-    private = {made["id"] for made in applied.of_type("aws_subnet").values()}
+    assert set(found.subnet_ids) == ids(applied, "aws_subnet.private[")
+    assert set(found.route_table_ids) == ids(applied, "aws_route_table.private[")
     assert len(found.subnet_ids) == 3
-    assert set(found.subnet_ids) < private
+
+
+def ids(applied, address):
+    """Of everything that Terraform made under such an address."""
+    return {made["id"] for name, made in applied.resources.items() if name.startswith(address)}
 
 
 def test_another_terraform_finds_the_state_locked_and_says_by_whom(applied, deployment, tmp_path):
@@ -128,12 +133,20 @@ def test_another_terraform_finds_the_state_locked_and_says_by_whom(applied, depl
         backend=Backend(bucket=bucket, key="other", region="us-east-1", path_style=True),
     )
     terraform.init()
-    with pytest.raises(Exception, match=r"(?s)ada@laptop.*Apply.*--unlock 11111111-2222"):
+    with pytest.raises(StateLocked, match=r"(?s)ada@laptop.*Apply.*--unlock 11111111-2222"):
         terraform.plan()
+    assert json.load(s3.get_object(Bucket=bucket, Key="other.tflock")["Body"]) == lock
     terraform.unlock(lock["ID"])
     assert terraform.plan() is False
 
 
-def test_the_repository_is_left_as_it_was(applied):
+def test_the_module_is_left_as_it_was(applied, deployment):
     """Terraform's files lie with the installation, not beside the module."""
-    assert not (ROOT / "infra/terraform/adopted.tf.json").exists()
+    made = {"terraform", "plan.bin", "outputs.json", "installation.tfvars.json"}
+    assert made <= {path.name for path in deployment.wanted.home.iterdir()}
+    # Those of the tests' own Terraform, which has no home but the module.
+    tests = {"plan.bin", "test.auto.tfvars.json", "dev.auto.tfvars"}
+    here = {path.name for path in deployment.module.iterdir()} - tests
+    assert {name for name in here if not name.startswith(".terraform")} == {
+        path.name for path in MODULE.iterdir() if not path.name.startswith(".terraform")
+    }

@@ -3,6 +3,7 @@
 import pytest
 from conftest import NAME
 
+from darkroom.deploy.infrastructure import DATA
 from darkroom.deploy.leftovers import carrying
 from darkroom.deploy.runner import run
 from darkroom.deploy.step import Undoing
@@ -22,6 +23,20 @@ LISTINGS = {
     "events": ("list_rules", "Rules"),
     "iam": ("list_roles", "Roles"),
 }
+
+
+def test_data_outlive_their_installation_and_a_later_deploy_goes_on_with_them(emptied, deployment):
+    """Buckets and tables stay in the state, so nothing has to be adopted."""
+    left = [each for each in deployment.terraform.addresses() if not each.startswith("data.")]
+    assert {"aws_s3_bucket", "aws_dynamodb_table"} < {each.partition(".")[0] for each in left}
+    assert [each for each in left if not each.startswith(DATA)] == []
+    bucket = emptied.outputs["app_config"]["shared"]["DARKROOM_BUCKET"]
+    kept = emptied.emulator.client("s3").get_object(Bucket=bucket, Key="kept")
+    assert kept["Body"].read() == b"an image"
+    assert not deployment.infrastructure.check().done
+    changes = deployment.terraform.planned()["resource_changes"]
+    of_data = {each["address"]: each["change"]["actions"] for each in changes}
+    assert {tuple(of_data[each]) for each in left} == {("no-op",)}
 
 
 @pytest.mark.parametrize("service", LISTINGS)
@@ -61,5 +76,4 @@ def test_what_still_carries_the_name_is_listed_and_the_last_of_it_is_the_state(
 
 def test_a_removal_can_be_run_again(destroyed, deployment):
     """Of what is gone there is nothing to remove."""
-    steps = [step for step in deployment.destroy(None) if "Terraform" not in step.name]
-    run(steps, deployment.journal, again="the tests again")
+    run(deployment.destroy(None), deployment.journal, again="the tests again")

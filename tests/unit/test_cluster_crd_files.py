@@ -8,7 +8,8 @@ from threading import Thread
 import httpx
 import pytest
 
-from darkroom.cluster.crd_files import download, pinned
+from darkroom.cluster import crd_files
+from darkroom.cluster.crd_files import download, gathered, pinned
 from darkroom.cluster.crds import crd_dir
 from darkroom.cluster.errors import CannotValidate
 
@@ -61,6 +62,32 @@ def test_a_missing_file_is_named(site, client, tmp_path):
     """With what the server says."""
     with pytest.raises(CannotValidate, match=r"a\.yaml.*404"):
         download(tmp_path, {"a.yaml": {"url": f"{site[1]}/a.yaml", "sha256": "0"}}, client)
+
+
+def test_only_the_very_files_are_gathered(site, client, tmp_path, monkeypatch):
+    """What is here and differs, or was begun and not ended, is had anew."""
+    folder, url = site
+    content = {"good.yaml": b"kind: A\n", "changed.yaml": b"kind: B\n", "torn.yaml": b"kind: C\n"}
+    for name, text in content.items():
+        (folder / name).write_bytes(text)
+    files = {
+        name: {"url": f"{url}/{name}", "sha256": hashlib.sha256(text).hexdigest()}
+        for name, text in content.items()
+    }
+    # Only what lies here can have it: the address is of nothing.
+    files["good.yaml"]["url"] = f"{url}/nothing"
+    monkeypatch.setattr(crd_files, "pinned", lambda: files)
+    here, to = tmp_path / "here", tmp_path / "to"
+    for place, name, text in (
+        (here, "good.yaml", content["good.yaml"]),
+        (here, "changed.yaml", b"kind: Another\n"),
+        (here, "stray.yaml", b"kind: Stray\n"),
+        (to, "torn.yaml", b"kind"),
+    ):
+        place.mkdir(exist_ok=True)
+        (place / name).write_bytes(text)
+    paths = gathered(to, here, client)
+    assert {path.name: path.read_bytes() for path in paths} == content
 
 
 def test_the_definitions_here_are_the_pinned_ones():

@@ -8,7 +8,7 @@ from botocore.stub import Stubber
 
 from darkroom.cluster.images import Images
 from darkroom.deploy.cluster import Cluster
-from darkroom.deploy.errors import ProgramFailed, ProgramMissing
+from darkroom.deploy.errors import NotReady, ProgramFailed, ProgramMissing
 from darkroom.deploy.images import PushedImages, fingerprint
 from darkroom.deploy.operators import Operator
 from darkroom.deploy.program import Programs
@@ -106,6 +106,20 @@ def test_an_image_is_built_for_the_nodes_architecture_and_the_token_is_given_not
     assert (tmp_path / "given").read_text() == SECRET
     assert "--platform linux/arm64 --target serve-cpu" in lines
     assert f"push {REGISTRY}/demo/serve:src-" in lines
+
+
+def test_a_push_that_ecr_knows_nothing_of_is_said(tmp_path, folder):
+    """It goes to another registry, perhaps; an assertion would not tell."""
+    folder("docker", "Docker version 28.2", "exit 0")
+    token = base64.b64encode(b"AWS:token").decode()
+    ecr = client("http://127.0.0.1:9", "ecr")
+    with Stubber(ecr) as stub:
+        answer = {"authorizationToken": token, "proxyEndpoint": f"https://{REGISTRY}"}
+        stub.add_response("get_authorization_token", {"authorizationData": [answer]}, {})
+        expect(stub, there=False)
+        expect(stub, there=False)
+        with pytest.raises(NotReady, match="docker has pushed serve-cpu"):
+            step(tmp_path, ecr).apply()
 
 
 def test_without_a_builder_both_are_named(tmp_path):

@@ -7,18 +7,21 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from botocore.stub import Stubber
 
 from darkroom.deploy.access import forwarding
 from darkroom.deploy.adoption import Adoption
 from darkroom.deploy.errors import ProgramFailed, Unfit
 from darkroom.deploy.images import fingerprint
 from darkroom.deploy.leftovers import each_is_ours
+from darkroom.deploy.models import DefaultModel
 from darkroom.deploy.snapshot_step import kubernetes_version
 from darkroom.deploy.terraform import explained, unknown_to_state
 from darkroom.deploy.token import token
 from darkroom.deploy.vpc import chosen
 from darkroom.deploy.wanted import Wanted
 from darkroom.emulator import client
+from records.errors import Unavailable
 
 LOCKED = """
 ╷
@@ -114,9 +117,7 @@ def test_the_command_that_goes_on_asks_for_the_same():
         "darkroom deploy --name demo --region eu-west-1 --overlay prod "
         "--admin-cidr 192.0.2.1/32 --build-snapshot"
     )
-    assert wanted.command("destroy") == (
-        "darkroom destroy --name demo --region eu-west-1 --overlay prod"
-    )
+    assert wanted.command("destroy") == "darkroom destroy --name demo --region eu-west-1"
 
 
 @pytest.mark.parametrize(
@@ -239,6 +240,21 @@ def test_another_source_is_another_image(tmp_path):
     assert first == fingerprint(tmp_path / "two")
     (tmp_path / "two/jobs/job.py").write_text("x = 2\n")
     assert first != fingerprint(tmp_path / "two")
+
+
+def test_a_model_that_cannot_be_sent_is_an_outage_and_no_traceback(tmp_path):
+    """boto3's upload of whole files would raise an error of a kind of its own."""
+    (tmp_path / "models/tiny").mkdir(parents=True)
+    (tmp_path / "models/tiny/model_index.json").write_text("{}")
+    s3 = client("http://127.0.0.1:9", "s3")
+    with Stubber(s3) as stub:
+        stub.add_client_error("head_object", "404")
+        stub.add_client_error("put_object", "AccessDenied")
+        model = DefaultModel(s3=s3, bucket="weights", path="models/tiny", root=tmp_path)
+        with pytest.raises(
+            Unavailable, match=r"PutObject models/tiny/model_index\.json: AccessDen"
+        ):
+            model.apply()
 
 
 def test_the_version_of_kubernetes_is_read_where_terraform_has_it():

@@ -17,6 +17,8 @@ from darkroom.deploy.preflight import (
 )
 from darkroom.deploy.program import ALL, DOCKER, HELM, Found
 from darkroom.deploy.quota import (
+    ADDRESSES,
+    BUCKETS,
     FILL_RATE,
     GPU_ON_DEMAND,
     GPU_SPOT,
@@ -218,11 +220,34 @@ def connect(values):
 
 def test_a_quota_without_a_code_is_found_by_its_name():
     """AWS's pages do not tell that code."""
-    readings = read_quotas(connect({"L-F678F1CE": 5.0}))
+    readings = read_quotas(connect({"L-F678F1CE": 5.0}), "demo")
     assert readings[FILL_RATE].limit == 5000
     assert readings[VPCS] == Reading(limit=5, used=2)
     assert readings[GPU_SPOT].limit is None
     assert "AccessDenied" in readings[GPU_SPOT].why
+
+
+def test_a_second_run_does_not_count_what_the_first_has_made():
+    """Its own VPC would be one too many of an account that has just enough."""
+
+    class Deployed(Account):
+        own = {"Tags": [{"Key": "darkroom:installation", "Value": "demo"}]}  # noqa: RUF012
+        other = {"Tags": [{"Key": "darkroom:installation", "Value": "demo-two"}]}  # noqa: RUF012
+
+        def describe_vpcs(self):
+            return {"Vpcs": [self.own, self.other, {}]}
+
+        def describe_addresses(self):
+            return {"Addresses": [self.own]}
+
+        def list_buckets(self):
+            return {"Buckets": [{"Name": "demo-outputs-1-us-west-2"}, {"Name": "weights"}]}
+
+    codes = {"L-F678F1CE": 5.0, "L-0263D0A3": 5.0, "L-DC2B2D3D": 100.0}
+    services = {"service-quotas": Quotas(codes)}
+    readings = read_quotas(lambda service: services.get(service, Deployed()), "demo")
+    used = [readings[each].used for each in (VPCS, ADDRESSES, BUCKETS)]
+    assert used == [2, 0, 1]
 
 
 def test_a_role_that_cannot_be_read_is_said():
@@ -239,6 +264,7 @@ def test_preflight_says_all_and_stops_for_what_cannot_work():
         connect=connect({"L-F678F1CE": 2.0}),
         programs=lambda: [Found(needed=HELM, path=None, fault="helm is not installed")],
         region="us-west-2",
+        installation="demo",
         wanted=needs(gpu_nodes=0),
         images_given=True,
         snapshot=False,

@@ -1,5 +1,8 @@
 """Steps in order, skipped where done, gone on with after being killed at any boundary."""
 
+import subprocess
+
+import httpx
 import pytest
 
 from darkroom.deploy.errors import DeployError, StepFailed
@@ -137,6 +140,32 @@ def test_ctrl_c_says_how_to_go_on_and_stays_ctrl_c(journal):
     with pytest.raises(KeyboardInterrupt):
         run([Interrupted(World(), "cluster")], journal, again=AGAIN)
     assert f"stopped. To go on: {AGAIN}" in journal.path.read_text()
+
+
+def _refused():
+    request = httpx.Request("GET", "https://bucket.example.org/image?X-Amz-Signature=secret")
+    return httpx.HTTPStatusError("", request=request, response=httpx.Response(403, request=request))
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (httpx.ConnectError("no route to host"), "no route to host"),
+        (_refused(), "bucket.example.org answers 403"),
+        (subprocess.CalledProcessError(1, ["/usr/bin/pip", "install"]), "pip ended with 1"),
+        (subprocess.TimeoutExpired(["kubectl", "get"], 10), "kubectl has not ended within 10 s"),
+    ],
+)
+def test_what_a_library_raises_is_the_cause_of_a_failed_step(journal, error, said):
+    """Nobody at a terminal reads a traceback; no permission is in what he reads."""
+
+    class Failing(Piece):
+        def apply(self):
+            raise error
+
+    with pytest.raises(StepFailed, match=said) as failed:
+        run([Failing(World(), "cluster")], journal, again=AGAIN)
+    assert "Signature" not in str(failed.value)
 
 
 def test_a_defect_of_ours_is_not_dressed_up_as_a_failed_step(journal):

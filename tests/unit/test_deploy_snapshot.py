@@ -1,5 +1,7 @@
 """A snapshot is built, verified and tagged, or nothing is left: every call fails once."""
 
+from types import SimpleNamespace
+
 import boto3
 import pytest
 from botocore.exceptions import ClientError
@@ -81,16 +83,20 @@ class Failing:
         self.client, self.at, self.calls = client, at, []
 
     def __getattr__(self, name):
-        made = getattr(self.client, name)
-        if not callable(made) or name in ("get_paginator",):
-            return made
+        return self._failing(name, getattr(self.client, name))
 
-        def call(*arguments, **named):
+    def get_paginator(self, name):
+        """Its pages are a call like any other."""
+        paginator = self.client.get_paginator(name)
+        return SimpleNamespace(paginate=self._failing(name, paginator.paginate))
+
+    def _failing(self, name, made):
+        def call(**named):
             self.calls.append(name)
             if len(self.calls) == self.at:
                 error = {"Error": {"Code": "InternalError", "Message": "on our side"}}
                 raise ClientError(error, name)
-            return made(*arguments, **named)
+            return made(**named)
 
         return call
 
@@ -247,7 +253,13 @@ def test_every_call_of_ec2_fails_once_and_nothing_is_left(ec2):
     builder(counted, Shell()).build([SERVE, PROXY])
     delete(ec2, listed(ec2, "demo"))
     calls = list(counted.calls)
-    assert {"run_instances", "stop_instances", "create_snapshot", "create_tags"} <= set(calls)
+    assert {
+        "describe_snapshots",
+        "run_instances",
+        "stop_instances",
+        "create_snapshot",
+        "create_tags",
+    } <= set(calls)
     for at, name in enumerate(calls, start=1):
         with pytest.raises(RecordsError):
             builder(Failing(ec2, at), Shell()).build([SERVE, PROXY])

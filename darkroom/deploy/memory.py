@@ -1,0 +1,34 @@
+"""What an installation was deployed with, beside its state: its removal need not be told."""
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from darkroom.deploy.wanted import Wanted
+from records.errors import MISSING, ObjectMissing, translated
+
+_KEY = "deployed-with.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """One object in the state's bucket. A file of this machine would be unknown to others."""
+
+    s3: Any
+    bucket: str
+
+    def keep(self, wanted: Wanted) -> None:
+        """Before Terraform changes anything: a removal may follow whatever becomes of it."""
+        document = {"overlay": wanted.overlay, "variables": wanted.variables()}
+        with translated(f"S3 PutObject {_KEY}"):
+            self.s3.put_object(Bucket=self.bucket, Key=_KEY, Body=json.dumps(document).encode())
+
+    def recall(self, wanted: Wanted) -> Wanted:
+        """`wanted` as it was deployed; as it is, if Terraform has never begun."""
+        try:
+            with translated(f"S3 GetObject {_KEY}", missing=MISSING | {"NoSuchBucket"}):
+                text = self.s3.get_object(Bucket=self.bucket, Key=_KEY)["Body"].read()
+        except ObjectMissing:
+            return wanted
+        found = json.loads(text)
+        return replace(wanted, overlay=found["overlay"], extra=found["variables"])

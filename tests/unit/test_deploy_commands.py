@@ -1,0 +1,39 @@
+"""The command line of deploying and removing, as far as it goes without Terraform."""
+
+import pytest
+from moto import mock_aws
+from typer.testing import CliRunner
+
+from darkroom.cli import app
+from darkroom.deploy import commands
+from darkroom.deploy.errors import Unfit
+
+
+@pytest.fixture(autouse=True)
+def nowhere(monkeypatch, tmp_path):
+    """A folder of its own, and no credentials."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_a_dry_run_plans_with_the_vpc_that_was_named(monkeypatch):
+    """Without credentials it cannot be read; that is said, and no VPC is planned."""
+    planned = []
+    monkeypatch.setattr(commands, "_rehearse", lambda deployment, **_: planned.append(deployment))
+    result = CliRunner().invoke(app, ["deploy", "--dry-run", "--existing-vpc", "vpc-12345678"])
+    assert result.exit_code == 0, result.output
+    assert planned[0].wanted.variables()["vpc"]["id"] == "vpc-12345678"
+    assert "vpc-12345678 is not read" in result.stderr
+
+
+def test_the_question_before_a_removal_is_not_in_the_json():
+    """Whoever reads stdout is a program."""
+    with mock_aws():
+        result = CliRunner().invoke(app, ["destroy", "--json"], input="another\n")
+    assert isinstance(result.exception, Unfit)
+    assert "Its name, to go on" in result.stderr
+    assert "Its name" not in result.stdout

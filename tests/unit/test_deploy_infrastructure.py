@@ -1,0 +1,156 @@
+"""What is asked of Terraform when an installation is taken away, and in which order."""
+
+from dataclasses import replace
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from darkroom.deploy.errors import ProgramFailed
+from darkroom.deploy.infrastructure import Infrastructure
+from darkroom.deploy.memory import Memory
+from darkroom.deploy.wanted import Vpc, Wanted
+
+STATE = [
+    "data.aws_region.current",
+    'aws_s3_bucket.this["outputs"]',
+    'aws_s3_bucket_policy.tls_only["outputs"]',
+    'aws_dynamodb_table.this["jobs"]',
+    'aws_ecr_repository.this["ui"]',
+    "aws_vpc.this[0]",
+]
+DATA = STATE[1:4]
+
+
+class Terraform:
+    """A state that loses what a plan of destruction aims at, and whatever hangs on that."""
+
+    def __init__(self, module, state=STATE, hanging=()):
+        self.module, self.state, self.hanging = module, list(state), list(hanging)
+        self.plans, self.unlocked = [], []
+        self.going = []
+
+    def init(self):
+        pass
+
+    def unlock(self, lock):
+        self.unlocked.append(lock)
+
+    def plan(self, *more):
+        self.plans.append(more)
+        targets = [each.removeprefix("-target=") for each in more if each.startswith("-target=")]
+        self.going = []
+        if "-destroy" in more:
+            self.going = [*targets, *self.hanging] if targets else list(self.state)
+        return True
+
+    def planned(self):
+        going = [{"address": each, "change": {"actions": ["delete"]}} for each in self.going]
+        return {"resource_changes": going}
+
+    def apply(self):
+        self.state = [each for each in self.state if each not in self.going]
+
+    def addresses(self):
+        return list(self.state)
+
+    def outputs(self):
+        return "{}"
+
+
+@pytest.fixture
+def step(tmp_path):
+    """The step, on a state of its own."""
+
+    def made(*, delete_data, **state):
+        return Infrastructure(
+            terraform=Terraform(tmp_path, **state),
+            secrets=None,
+            outputs=tmp_path / "outputs.json",
+            package=lambda: None,
+            delete_data=delete_data,
+        )
+
+    return made
+
+
+def test_data_stay_in_the_state_and_all_else_goes(step):
+    """So that a later deploy goes on with the same buckets and tables."""
+    removal = step(delete_data=False)
+    removal.undo()
+    assert removal.terraform.state == [STATE[0], *DATA]
+
+
+def test_what_is_only_read_is_never_aimed_at(step):
+    """Terraform would destroy everything that has read it, the data among it."""
+    removal = step(delete_data=False)
+    removal.undo()
+    assert not any("-target=data." in word for plan in removal.terraform.plans for word in plan)
+
+
+def test_a_removal_that_finds_only_data_leaves_them(step):
+    """A destruction without a target would be one of everything."""
+    removal = step(delete_data=False, state=[STATE[0], *DATA])
+    removal.undo()
+    removal.undo()
+    assert removal.terraform.state == [STATE[0], *DATA]
+    assert removal.terraform.plans == []
+
+
+def test_data_that_would_go_with_something_else_stop_the_removal(step):
+    """Terraform destroys what depends on a target, too."""
+    removal = step(delete_data=False, hanging=[DATA[1]])
+    with pytest.raises(ProgramFailed, match="nothing was destroyed"):
+        removal.undo()
+    assert removal.terraform.state == STATE
+
+
+def test_with_the_data_nothing_is_left(step):
+    """What is full or protected is made deletable first."""
+    removal = step(delete_data=True)
+    removal.undo()
+    assert removal.terraform.state == []
+    aimed = {word for word in removal.terraform.plans[0] if word.startswith("-target=")}
+    assert aimed == {f"-target={each}" for each in (STATE[1], STATE[3], STATE[4])}
+
+
+def test_what_it_is_made_with_is_written_down_before_anything_changes(step):
+    """A removal may follow an apply that failed."""
+    said = []
+    making = replace(step(delete_data=False), remember=lambda: said.append("remembered"))
+    making.terraform.apply = lambda: said.append("applied")
+    making.apply()
+    assert said == ["remembered", "applied"]
+
+
+def test_a_removal_uses_what_the_installation_was_deployed_with():
+    """On any machine, and without being told again; of nothing remembered nothing changes."""
+    deployed = Wanted(
+        name="demo",
+        region="us-east-1",
+        overlay="prod",
+        bucket="weights",
+        boundary="arn:aws:iam::111122223333:policy/demo-boundary",
+        admin_cidrs=("192.0.2.1/32",),
+        vpc=Vpc(id="vpc-1", subnet_ids=["one", "two"], route_table_ids=["rtb-1"]),
+    )
+    asked = Wanted(name="demo", region="us-east-1")
+    with mock_aws():
+        memory = Memory(s3=boto3.client("s3", region_name="us-east-1"), bucket="demo-tfstate")
+        assert memory.recall(asked) == asked
+        memory.s3.create_bucket(Bucket=memory.bucket)
+        assert memory.recall(asked) == asked
+        memory.keep(deployed)
+        recalled = memory.recall(asked)
+    assert recalled.variables() == deployed.variables()
+    assert recalled.overlay == "prod"
+
+
+@pytest.mark.parametrize("act", ["check", "undo"])
+def test_what_an_adoption_that_was_killed_left_is_not_read_again(step, act):
+    """Beside the module it would be a part of every later plan, of other installations too."""
+    again = step(delete_data=True)
+    left = again.terraform.module / "adopted.tf.json"
+    left.write_text("{}")
+    getattr(again, act)()
+    assert not left.exists()

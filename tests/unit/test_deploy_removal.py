@@ -1,0 +1,222 @@
+"""An installation taken away: which steps, and what each of them looks at."""
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from darkroom.deploy.account import Account
+from darkroom.deploy.cluster import PAUSED
+from darkroom.deploy.errors import NotReady
+from darkroom.deploy.farewell import DrainedJobs, EndedNodes, half_way
+from darkroom.deploy.journal import Journal
+from darkroom.deploy.leftovers import Leftovers
+from darkroom.deploy.manifests import AppliedManifests
+from darkroom.deploy.plan import Deployment
+from darkroom.deploy.program import Programs
+from darkroom.deploy.smoke import inbox_prefix
+from darkroom.deploy.wanted import Wanted
+
+
+@pytest.fixture
+def connect():
+    """An account in memory."""
+    with mock_aws():
+        yield lambda service: boto3.client(service, region_name="us-west-2")
+
+
+def leftovers(connect, said):
+    return Leftovers(connect=connect, installation="demo", say=said.append)
+
+
+TERRAFORM = "remove AWS resources (Terraform)"
+
+
+@pytest.fixture
+def deployment(connect, catalogue, tmp_path):
+    """One whose runtimes are not those that the command line has as defaults."""
+    [*_, other] = catalogue.runtimes
+    renamed = catalogue.model_copy(update={"runtimes": {"painter": catalogue.runtimes[other]}})
+    return Deployment(
+        wanted=Wanted(name="demo", region="us-west-2", work=tmp_path),
+        account=Account(id="111122223333", arn="arn:aws:iam::111122223333:root"),
+        connect=connect,
+        programs=Programs(),
+        journal=Journal(tmp_path / "log"),
+        catalogue=renamed,
+        package=lambda: None,
+    )
+
+
+def test_a_removal_needs_no_runtime_of_any_name(deployment):
+    """runtimes.yaml may have changed since, and has nothing to do with it."""
+    deployment.state_bucket.apply()
+    for cluster in (None, deployment.cluster):
+        assert TERRAFORM in [step.name for step in deployment.destroy(cluster)]
+
+
+def test_a_removal_of_what_is_gone_asks_nothing_of_terraform(deployment):
+    """It would fail of the bucket that the last removal has taken away."""
+    assert TERRAFORM not in [step.name for step in deployment.destroy(None)]
+
+
+def test_the_queue_of_a_smoke_test_that_was_killed_goes(connect):
+    """It is the only thing of its own that a killed test leaves."""
+    sqs, said = connect("sqs"), []
+    sqs.create_queue(QueueName=inbox_prefix("demo") + "0a1b2c3d")
+    sqs.create_queue(QueueName="demo-jobs")
+    leftovers(connect, said).apply()
+    assert [url.rpartition("/")[2] for url in sqs.list_queues()["QueueUrls"]] == ["demo-jobs"]
+    assert any("smoke-test" in text for text in said)
+
+
+class Kubectl:
+    """A cluster with Ray ready and one ScaledObject, which somebody has paused."""
+
+    def __init__(self):
+        self.annotations = {PAUSED: "true"}
+        self.different = set()
+
+    def kubectl(self, verb, *words, **_):
+        if verb == "diff":
+            return "another" * (words[-1] in self.different)
+        if verb == "apply":
+            self.different.discard(words[-1])
+        if verb == "annotate" and words[-1] == f"{PAUSED}-":
+            self.annotations.pop(PAUSED)
+        return ""
+
+    def items(self, kind, **_):
+        if kind == "rayservices":
+            return [{"status": {"conditions": [{"type": "Ready", "status": "True"}]}}]
+        return [{"metadata": {"annotations": self.annotations}}]
+
+
+def test_a_deploy_after_a_removal_that_stopped_lets_keda_scale_again(tmp_path):
+    """No apply changes what another has written: the pause would stay for ever."""
+    step = AppliedManifests(cluster=Kubectl(), folder=tmp_path)
+    assert not step.check().done
+    step.apply()
+    assert step.check().done
+
+
+@pytest.mark.parametrize("part", [".", "operators/disruption.yaml"])
+def test_all_that_is_applied_is_compared_first(tmp_path, part):
+    """A budget that differs is a difference, too."""
+    kubectl = Kubectl()
+    kubectl.annotations = {}
+    step = AppliedManifests(cluster=kubectl, folder=tmp_path)
+    assert step.check().done
+    kubectl.different = {str(tmp_path / part)}
+    assert not step.check().done
+    step.apply()
+    assert step.check().done
+
+
+def test_a_removal_that_stops_says_how_it_stands_and_both_ways_on():
+    """Whoever changes his mind would wonder why nothing moves."""
+    text = half_way("darkroom destroy --name demo")
+    assert text.startswith("darkroom destroy --name demo\n")
+    assert "`darkroom deploy`" in text
+    assert "takes no job and KEDA is paused" in text
+
+
+def drained(connect, said, **jobs):
+    """What is said of queues with so many messages each, and how long it waited."""
+    sqs, slept = connect("sqs"), []
+    for queue, count in jobs.items():
+        name = f"demo-{queue.replace('_', '-')}"
+        url = sqs.create_queue(QueueName=name)["QueueUrl"]
+        for number in range(count):
+            sqs.send_message(QueueUrl=url, MessageBody=str(number))
+    DrainedJobs(
+        sqs=sqs, installation="demo", say=said.append, wait_s=30, sleep=slept.append
+    ).apply()
+    return sum(slept)
+
+
+def test_what_is_parked_is_listed_and_not_waited_for(connect):
+    """Only a person empties such a queue."""
+    said = []
+    assert drained(connect, said, painter_parked=2, unrouted=1, painter=0) == 0
+    assert sorted(text.partition(":")[0] for text in said) == [
+        "demo-painter-parked",
+        "demo-unrouted",
+    ]
+    assert all("put aside" in text for text in said)
+
+
+def test_jobs_are_waited_for_as_long_as_was_asked(connect):
+    """And then named."""
+    said = []
+    assert drained(connect, said, painter=3, webhooks=1, smoke_test_0a1b2c3d=1) == 30
+    assert said == ["demo-painter: 3 jobs that nobody will do (their records say `queued`)"]
+
+
+class Interfaces:
+    """An EC2 in which a node has ended, and its network interface lets go of it later."""
+
+    def __init__(self, free_after):
+        self.free_after = free_after
+        self.looks = 0
+        self.there = {"eni-node": "i-node", "eni-system": "i-system"}
+
+    def describe_instances(self, **_):
+        ended = {"InstanceId": "i-node", "State": {"Name": "terminated"}}
+        return {"Reservations": [{"Instances": [ended]}]}
+
+    def describe_network_interfaces(self, **_):
+        self.looks += 1
+        if self.looks > self.free_after and "eni-node" in self.there:
+            self.there["eni-node"] = None
+        return {
+            "NetworkInterfaces": [
+                {"NetworkInterfaceId": name, "Status": "in-use", "Attachment": {"InstanceId": node}}
+                if node
+                else {"NetworkInterfaceId": name, "Status": "available"}
+                for name, node in self.there.items()
+            ]
+        }
+
+    def delete_network_interface(self, NetworkInterfaceId):  # noqa: N803  # boto3's spelling
+        if self.there.pop(NetworkInterfaceId):
+            raise ClientError({"Error": {"Code": "InvalidNetworkInterface.InUse"}}, "Delete")
+
+
+def test_interfaces_that_outlive_their_node_are_waited_for_and_deleted():
+    """Terraform could not delete their subnet; the system node's go with that node."""
+    ec2, slept = Interfaces(free_after=3), []
+    EndedNodes(cluster=None, ec2=ec2, installation="demo", sleep=slept.append).apply()
+    assert ec2.there == {"eni-system": "i-system"}
+    assert len(slept) == 4
+
+
+def test_an_interface_that_never_lets_go_is_named():
+    """The wait has an end."""
+    nodes = EndedNodes(
+        cluster=None,
+        ec2=Interfaces(free_after=99),
+        installation="demo",
+        wait_s=60,
+        sleep=lambda seconds: None,
+    )
+    with pytest.raises(NotReady, match="still there after 60 s: eni-node"):
+        nodes.apply()
+
+
+def test_a_profile_whose_role_stays_keeps_nothing_else_from_being_removed(connect, monkeypatch):
+    """It is said, and the rest goes on."""
+    iam, sqs, said = connect("iam"), connect("sqs"), []
+    iam.create_role(RoleName="demo-node", AssumeRolePolicyDocument="{}")
+    iam.create_instance_profile(InstanceProfileName="demo_123")
+    iam.add_role_to_instance_profile(InstanceProfileName="demo_123", RoleName="demo-node")
+    sqs.create_queue(QueueName=inbox_prefix("demo") + "0a1b2c3d")
+
+    def denied(**_):
+        raise ClientError({"Error": {"Code": "AccessDenied"}}, "RemoveRoleFromInstanceProfile")
+
+    monkeypatch.setattr(iam, "remove_role_from_instance_profile", denied)
+    services = {"iam": iam}
+    leftovers(lambda service: services.get(service) or connect(service), said).apply()
+    assert any("could not delete instance profile demo_123" in text for text in said)
+    assert sqs.list_queues().get("QueueUrls", []) == []
