@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import yaml
 from test_deployment import Recorded, config
-from timetable import environment
 
 from bridge.settings import BridgeSettings
 from darkroom.cluster import builtin
@@ -19,6 +18,7 @@ from jobs.catalogue import Catalogue
 from serve_app import scaling
 from serve_app.settings import ServeSettings
 from tests.cluster_fixtures import two_runtimes
+from tests.timetable import environment
 
 ROOT = Path(__file__).resolve().parents[2]
 CATALOGUE = ROOT / "runtimes.yaml"

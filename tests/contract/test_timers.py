@@ -4,9 +4,9 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
-from timetable import timers_of
 
 from darkroom.cluster.timers import INEQUALITIES, Timers, broken
+from tests.timetable import timers_of
 
 OPERATIONS = Path(__file__).resolve().parents[2] / "docs/operations.md"
 #: By an hour too long: each breaks what is named beside it.
@@ -24,6 +24,8 @@ TOO_LONG = {
     "to_zero": "to zero + look back + proxy's drain + Ray's idle < KEDA's cooldown",
     "ray_idle": "to zero + look back + proxy's drain + Ray's idle < KEDA's cooldown",
     "keda_poll": "KEDA's poll <= 5 s",
+    "depth_poll": "look at the depth < KEDA's poll",
+    "ray_tick": "Ray's tick <= 5 s",
     "api": "API < API Gateway",
     "serve_start": "Serve's start <= the bridge's",
 }
