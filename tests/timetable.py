@@ -52,7 +52,7 @@ def timers_of(manifests, runtime, queue) -> Timers:
         drain=float(environment(worker)["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"]),
         worker_grace=worker["terminationGracePeriodSeconds"],
         ray_tick=float(named(cluster["autoscalerOptions"])["AUTOSCALER_UPDATE_INTERVAL_S"]),
-        ray_idle=group["idleTimeoutSeconds"],
+        ray_idle=cluster["autoscalerOptions"]["idleTimeoutSeconds"],
         old_cluster=service["rayClusterDeletionDelaySeconds"],
         node_grace=seconds(nodes["template"]["spec"]["terminationGracePeriod"]),
         node_empty=seconds(nodes["disruption"]["consolidateAfter"]),
