@@ -12,9 +12,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from darkroom.batch import OnCluster, Progress, run_here
+from darkroom.names import NAMESPACE
 from darkroom.output import Json, emit
 from darkroom.screen import people
-from darkroom.status_command import NAMESPACE, On
+from darkroom.status_command import On
 from jobs.environment import required
 from records.aws import S3Store
 from records.connect import connect as connect_aws

@@ -13,10 +13,10 @@ from darkroom.cluster.installation import Installation
 from darkroom.cluster.runtime import RuntimeValues, catalogue_map, variables
 from darkroom.cluster.snapshot import SNAPSHOT_GIB, Snapshot
 from darkroom.cluster.template import filled, read_objects, written
+from darkroom.names import NAMESPACE, OURS, OVERLAYS
 from jobs.catalogue import Catalogue
 
 SOURCE = Path(__file__).resolve().parents[2] / "manifests"
-OVERLAYS = ("dev", "prod")
 COMPONENTS = ("deep-sleep", "models-volume", "monitors")
 #: Of a GPU node's volume for images and pods: 12 GB of image, unpacked, and room for Ray.
 _VOLUME_GIB = 60
@@ -156,8 +156,8 @@ class Rendering:
             "kind": "ConfigMap",
             "metadata": {
                 "name": name,
-                "namespace": network.NAMESPACE,
-                "labels": {"app.kubernetes.io/part-of": "darkroom"},
+                "namespace": NAMESPACE,
+                "labels": OURS,
             },
             "immutable": True,
             "data": {"runtimes.yaml": text},

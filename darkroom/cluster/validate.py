@@ -26,8 +26,9 @@ from darkroom.cluster.errors import CannotValidate, ManifestsError
 from darkroom.cluster.finding import Finding
 from darkroom.cluster.images import Images
 from darkroom.cluster.installation import Installation
-from darkroom.cluster.render import COMPONENTS, OVERLAYS, SOURCE, Rendering
+from darkroom.cluster.render import COMPONENTS, SOURCE, Rendering
 from darkroom.cluster.snapshot import Snapshot
+from darkroom.names import OVERLAYS
 from jobs.catalogue import Catalogue
 
 RULES = (

@@ -11,8 +11,9 @@ from test_deployment import Recorded, config
 from bridge.settings import BridgeSettings
 from darkroom.cluster import builtin
 from darkroom.cluster.installation import Installation
-from darkroom.cluster.pods import COMPONENT, all_pods
+from darkroom.cluster.pods import all_pods
 from darkroom.cluster.serve_config import pinned
+from darkroom.names import COMPONENT
 from gradio_ui.settings import Settings as UiSettings
 from jobs.catalogue import Catalogue
 from serve_app import scaling

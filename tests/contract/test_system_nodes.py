@@ -8,9 +8,10 @@ import yaml
 
 from darkroom.cluster.crds import crd_dir
 from darkroom.cluster.errors import CannotValidate
-from darkroom.cluster.pods import COMPONENT, all_pods, requested
+from darkroom.cluster.pods import all_pods, requested
 from darkroom.cluster.quantity import amount
 from darkroom.cost import Load
+from darkroom.names import COMPONENT
 from jobs.catalogue import Catalogue
 from tests.cluster_fixtures import build
 

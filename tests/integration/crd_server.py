@@ -11,7 +11,6 @@ import pytest
 from kubernetes import client, config
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMESPACE = "darkroom"
 
 
 def program():

@@ -18,12 +18,12 @@ from bridge.errors import ClusterUnavailable
 from bridge.rayservice import AWAKE_AT, RayService
 from bridge.wake import keep_awake
 from darkroom.kuberay import SERVICES, KubeRay
+from darkroom.names import NAMESPACE, bridges_of
 from darkroom.serve_state import Deployment
 from darkroom.sleep import Cluster, SleepSettings
 from darkroom.sleeper import Sleeper, Verdict
 from darkroom.workloads import Workloads
 from records.memory import MemoryQueue
-from tests.integration.crd_server import NAMESPACE
 from tests.integration.test_kuberay import condition, say, service
 
 REFUSED = Verdict(asleep=False, reason="somebody wrote to it meanwhile")
@@ -40,7 +40,7 @@ def name(api):
     awake(api, name)
     objects = client.CustomObjectsApi(api)
     keda = ("keda.sh", "v1alpha1", NAMESPACE, "scaledobjects")
-    for bridge in bridges(name):
+    for bridge in bridges_of(name):
         scaled = {
             "apiVersion": "keda.sh/v1alpha1",
             "kind": "ScaledObject",
@@ -54,14 +54,9 @@ def name(api):
     # The other one has never seen any.
     seen = (datetime.now(UTC) - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
     objects.patch_namespaced_custom_object_status(
-        *keda, bridges(name)[0], {"status": {"lastActiveTime": seen}}
+        *keda, bridges_of(name)[0], {"status": {"lastActiveTime": seen}}
     )
     return name
-
-
-def bridges(name):
-    """One for each queue, as the manifests name them."""
-    return f"bridge-{name}", f"bridge-{name}-batch"
 
 
 def awake(api, name):
@@ -112,7 +107,7 @@ def around(api, name):
     settings = SleepSettings.from_env(
         {
             "DARKROOM_RAYSERVICE": f"{NAMESPACE}/{name}",
-            "DARKROOM_BRIDGES": " ".join(bridges(name)),
+            "DARKROOM_BRIDGES": " ".join(bridges_of(name)),
             "DARKROOM_QUEUE_URLS": "http://queue http://batch",
         }
     )
@@ -246,7 +241,7 @@ def test_two_sleepers_at_once_do_no_harm(api, name, around, look, verdict):
 @pytest.mark.parametrize("queue", [0, 1])
 def test_keda_has_seen_messages_a_moment_ago(api, name, around, queue):
     """The time is KEDA's own, in the ScaledObject's status; a batch job counts like any other."""
-    bridge = bridges(name)[queue]
+    bridge = bridges_of(name)[queue]
     seen = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     client.CustomObjectsApi(api).patch_namespaced_custom_object_status(
         "keda.sh",
