@@ -16,6 +16,12 @@ ROOT = Path(__file__).resolve().parent.parent
 _MAY_BE_MISSING = ("gpu", "cluster", "kubectl", "shared", "terraform")
 
 
+def pytest_configure() -> None:
+    """Definitions that lie beside the checkout are as good as those of `make crds`."""
+    if (beside := ROOT.parent / "shared/crds").exists():
+        os.environ.setdefault("CRD_DIR", str(beside))
+
+
 @pytest.fixture(autouse=True)
 def logs_as_they_were() -> Iterator[None]:
     """A program that runs within a test sets up logs for a stderr that is gone afterwards."""
