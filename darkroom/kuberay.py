@@ -100,7 +100,7 @@ class KubeRay:
         except NotInCluster:
             return
 
-    def apply(self, plural: str, manifest: Mapping[str, Any], *, force: bool = False) -> Observed:
+    def apply(self, plural: str, manifest: Mapping[str, Any]) -> Observed:
         """Server-side apply as `darkroom`; `Conflict` about a field that another manager owns."""
         name = manifest["metadata"]["name"]
         return self._call(
@@ -113,7 +113,6 @@ class KubeRay:
             name,
             dict(manifest),
             field_manager=FIELD_MANAGER,
-            force=force,
             _content_type="application/apply-patch+yaml",
         )
 

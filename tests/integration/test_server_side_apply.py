@@ -36,9 +36,9 @@ class ApiServer:
             base_url=cluster["server"], verify=context, timeout=60, trust_env=False
         )
 
-    def apply(self, manifest, *, manager="darkroom", subresource="", dry_run=False, force=False):
+    def apply(self, manifest, *, manager="darkroom", subresource="", dry_run=False):
         """Server-side apply; the object as it is stored then."""
-        query = {"fieldManager": manager, "fieldValidation": "Strict", "force": force}
+        query = {"fieldManager": manager, "fieldValidation": "Strict"}
         if dry_run:
             query["dryRun"] = "All"
         answer = self._http.patch(
