@@ -19,8 +19,8 @@ REST = ("depth", "bridges", "replicas", "wanted", "nodes")
 
 def record() -> list[dict[str, Any]]:
     """The samples of one run, from rest to rest."""
-    from tests.cluster_fixtures import build  # noqa: PLC0415  # pytest's import
     from tests.integration.scaling_lab import ScalingLab  # noqa: PLC0415  # Ray's import
+    from tests.rendered import build  # noqa: PLC0415  # pytest's import
     from tests.timetable import timers_of  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory() as folder:

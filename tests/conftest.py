@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-pytest_plugins = ["tests.cluster_fixtures"]
+pytest_plugins = ["tests.rendered"]
 
 ROOT = Path(__file__).resolve().parent.parent
 #: What may be missing even on a machine that has everything we can install. A skip's reason

@@ -18,7 +18,7 @@ from gradio_ui.settings import Settings as UiSettings
 from jobs.catalogue import Catalogue
 from serve_app import scaling
 from serve_app.settings import ServeSettings
-from tests.cluster_fixtures import two_runtimes
+from tests.rendered import two_runtimes
 from tests.timetable import environment
 
 ROOT = Path(__file__).resolve().parents[2]
