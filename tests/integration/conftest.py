@@ -9,6 +9,7 @@ from kubernetes import client
 
 from serve_app.engine.engine import Engine, EngineSettings
 from tests.integration.crd_server import connected, running_api_server
+from tests.integration.serve_stack import ServeStack, running_stack
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +24,13 @@ def api(kubeconfig: Path) -> Iterator[client.ApiClient]:
     """A connection to it."""
     with connected(kubeconfig) as connection:
         yield connection
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[ServeStack]:
+    """One Ray for all tests of a module; starting it takes seconds."""
+    with running_stack() as running:
+        yield running
 
 
 @pytest.fixture
