@@ -105,7 +105,7 @@ ENV DARKROOM_LOG=json
 HEALTHCHECK --interval=30s --timeout=5s CMD ["python", "-c", "import os; os.kill(1, 0)"]
 CMD ["python", "-m", "bridge"]
 
-# The Ray head, and workers without a GPU. KubeRay's probes are `bash -c` and `wget`.
+# The Ray head and workers, and a batch's (serve_app.batch_program). KubeRay's probes are `bash -c` and `wget`.
 FROM base AS serve-base
 # Versions are the base's release; to pin them here would keep security updates out.
 # hadolint ignore=DL3008
@@ -116,14 +116,12 @@ COPY runtimes.yaml ./
 COPY models models
 COPY jobs jobs
 COPY records records
-COPY client client
 COPY serve_app serve_app
-COPY darkroom darkroom
 
 FROM serve-base AS serve-cpu
 COPY --from=serve-cpu-dependencies /opt/venv /opt/venv
 COPY --from=serve-cpu-dependencies /srv/sbom.json /srv/sbom.json
-RUN python -m compileall -q jobs records client serve_app darkroom
+RUN python -m compileall -q jobs records serve_app
 USER 10001:10001
 ENV DARKROOM_LOG=json
 EXPOSE 8000 8265
@@ -134,7 +132,7 @@ CMD ["ray", "start", "--head", "--block", "--num-cpus=0"]
 FROM serve-base AS serve-gpu
 COPY --from=serve-gpu-dependencies /opt/venv /opt/venv
 COPY --from=serve-gpu-dependencies /srv/sbom.json /srv/sbom.json
-RUN python -m compileall -q jobs records client serve_app darkroom
+RUN python -m compileall -q jobs records serve_app
 USER 10001:10001
 ENV DARKROOM_LOG=json NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 EXPOSE 8000

@@ -22,6 +22,8 @@ VENV := .venv
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
 PROMPT ?= a large yellow star on a blue background
 JOBS ?= 100
+# Empty where no definitions lie beside the checkout: then those of `make crds`.
+CRD_DIR ?= $(wildcard ../shared/crds)
 IMAGES ?= api bridge ui serve-cpu
 IMAGE_TAG ?= $(shell git rev-parse --short HEAD)
 # Two at a time; those with Ray or a model want both cores for themselves.
@@ -66,7 +68,7 @@ cost: install
 	@$(VENV)/bin/python -m darkroom.cost_page >docs/cost.md
 
 manifests: install
-	@$(VENV)/bin/python -m darkroom.cluster.validate
+	@CRD_DIR=$(CRD_DIR) $(VENV)/bin/python -m darkroom.cluster.validate
 
 crds: install
 	@$(VENV)/bin/python -m darkroom.cluster.crd_files .cache/crds

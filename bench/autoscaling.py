@@ -8,6 +8,7 @@ run has written down beside its picture. Times are a twentieth of the shipped on
 
 import argparse
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,15 @@ REST = ("depth", "bridges", "replicas", "wanted", "nodes")
 
 def record() -> list[dict[str, Any]]:
     """The samples of one run, from rest to rest."""
-    from tests.integration.scaling_lab import Scales, ScalingLab  # noqa: PLC0415  # Ray's import
+    from tests.integration.scaling_lab import ScalingLab  # noqa: PLC0415  # Ray's import
+    from tests.rendered import build  # noqa: PLC0415  # pytest's import
+    from tests.timetable import timers_of  # noqa: PLC0415
 
-    with ScalingLab.running(Scales().scaled(FACTOR)) as lab:
+    with tempfile.TemporaryDirectory() as folder:
+        shipped = timers_of(build(Path(folder), components=("deep-sleep",)), "demo", "demo")
+    with ScalingLab.running(shipped, FACTOR) as lab:
         lab.until(lambda now: now["nodes"] == 0)
-        lab.submit(JOBS)
+        lab.jobs.submit(JOBS)
         lab.until(lambda now: now["done"] == JOBS)
         lab.until(lambda now: not any(now[name] for name in REST))
         return list(lab.samples)

@@ -1,7 +1,6 @@
 """Running a batch: here as a process, on a cluster as a RayJob; how far it is, as it goes."""
 
 import hashlib
-import json
 import os
 import signal
 import subprocess
@@ -10,10 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from darkroom.batch_job import batch_job
 from darkroom.errors import DarkroomError, JobFailed, TookTooLong
+from jobs.tally import TALLY_FILE, Tally
 from records.errors import ObjectMissing
 from records.store import ObjectStore
 
@@ -21,32 +21,11 @@ if TYPE_CHECKING:
     from darkroom.kuberay import KubeRay
 
 ROOT = Path(__file__).resolve().parent.parent
-_PROGRESS = "progress.json"
 #: Seconds between two looks at a batch on a cluster.
 _LOOK_S = 5
 
 
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """How far a batch is."""
-
-    total: int
-    succeeded: int
-    failed: int
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Self:
-        """A line as the batch program writes it."""
-        told: dict[str, int] = json.loads(text)
-        return cls(total=told["total"], succeeded=told["succeeded"], failed=told["failed"])
-
-    @property
-    def done(self) -> int:
-        """Jobs that have come to their end."""
-        return self.succeeded + self.failed
-
-
-Tell = Callable[[Progress], None]
+Tell = Callable[[Tally], None]
 
 
 def run_here(prompts: Path, out: Path, *, runtime: str, environ: Mapping[str, str]) -> "Here":
@@ -69,13 +48,13 @@ class Here:
         self._command = command
         self._environ = environ
 
-    def follow(self, tell: Tell, log: Path) -> Progress:
+    def follow(self, tell: Tell, log: Path) -> Tally:
         """Run to the end; `DarkroomError` with the program's own words if it could not."""
         last = None
         with log.open("w") as errors, self._started(errors) as process:
             assert process.stdout is not None
             for line in process.stdout:
-                last = Progress.from_json(line)
+                last = Tally.from_json(line)
                 tell(last)
             status = process.wait()
         if last is None or status not in (0, 1):
@@ -117,7 +96,7 @@ class OnCluster:
     store: ObjectStore
     runtime: str
 
-    def follow(self, prompts: bytes, tell: Tell, *, timeout_s: float) -> Progress:
+    def follow(self, prompts: bytes, tell: Tell, *, timeout_s: float) -> Tally:
         """Submit, or find, the job; wait for its end; delete it."""
         digest = hashlib.sha256(prompts).hexdigest()[:12]
         name, folder = f"batch-{digest}", f"batch/{digest}"
@@ -143,16 +122,16 @@ class OnCluster:
         last = self._tell(folder, tell)
         # Also after a failure: what it has done lies in the bucket, and a GPU node costs.
         self.kuberay.delete_job(name)
-        # A progress of an earlier run may lie there: the job itself must have ended well, too.
+        # A tally of an earlier run may lie there: the job itself must have ended well, too.
         succeeded = ended.status.get("jobStatus") == "SUCCEEDED"
         if last is None or last.done < last.total or not succeeded:
             said = ended.status.get("message") or ended.status.get("jobStatus")
             raise JobFailed(f"{name} ended before its list did: {said}; run it again to go on")
         return last
 
-    def _tell(self, folder: str, tell: Tell) -> Progress | None:
+    def _tell(self, folder: str, tell: Tell) -> Tally | None:
         try:
-            found = Progress.from_json(self.store.get(f"{folder}/{_PROGRESS}"))
+            found = Tally.from_json(self.store.get(f"{folder}/{TALLY_FILE}"))
         except ObjectMissing:
             return None
         tell(found)

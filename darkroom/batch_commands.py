@@ -2,20 +2,27 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
-from darkroom.batch import OnCluster, Progress, run_here
+from darkroom.batch import OnCluster, Tell, run_here
+from darkroom.names import NAMESPACE
 from darkroom.output import Json, emit
 from darkroom.screen import people
-from darkroom.status_command import NAMESPACE, On
+from darkroom.status_command import On
 from jobs.environment import required
+from jobs.tally import Tally
 from records.aws import S3Store
 from records.connect import connect as connect_aws
 
@@ -55,15 +62,13 @@ def run(
         raise typer.Exit(1)
 
 
-def _here(prompts: Path, out: Path, runtime: str, tell: Callable[[Progress], None]) -> Progress:
+def _here(prompts: Path, out: Path, runtime: str, tell: Tell) -> Tally:
     with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
         program = run_here(prompts, out, runtime=runtime, environ=os.environ)
         return program.follow(tell, Path(folder) / "batch.log")
 
 
-def _on_cluster(
-    prompts: Path, runtime: str, timeout_s: float, tell: Callable[[Progress], None]
-) -> Progress:
+def _on_cluster(prompts: Path, runtime: str, timeout_s: float, tell: Tell) -> Tally:
     from darkroom.kuberay import KubeRay  # noqa: PLC0415  # a second that no other command needs
 
     batch = OnCluster(
@@ -75,7 +80,7 @@ def _on_cluster(
 
 
 @contextmanager
-def _shown() -> Iterator[Callable[[Progress], None]]:
+def _shown() -> Iterator[Tell]:
     """A bar for people who watch, a line now and then for a log."""
     if not people.is_terminal:
         yield lambda told: people.print(f"{told.done} of {told.total}, {told.failed} failed")
@@ -87,10 +92,10 @@ def _shown() -> Iterator[Callable[[Progress], None]]:
         TextColumn("{task.fields[failed]}"),
         TimeRemainingColumn(),
     )
-    with Bar(*columns, console=people) as bar:
+    with Progress(*columns, console=people) as bar:
         task = bar.add_task("painting", total=None, failed="")
 
-        def tell(told: Progress) -> None:
+        def tell(told: Tally) -> None:
             failed = f"{told.failed} failed" if told.failed else ""
             bar.update(task, total=told.total, completed=told.done, failed=failed)
 

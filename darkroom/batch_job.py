@@ -4,16 +4,14 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+from darkroom.names import CAPACITY, COMPONENT, CPU_NODES, GPU, NODES, OURS, RUNTIME
 from darkroom.observed import Observed
 
 _ACCOUNT = "batch-job"
-_CAPACITY = {"karpenter.sh/capacity-type": "spot"}
 #: Seconds between the end of the job and the end of its cluster, if nobody deletes it before.
 _TTL_S = 60
 #: The driver may be lost with the head; begun again it does what is left.
 _BACKOFF = 3
-#: Of the generation of pods with a GPU; tells a worker group that paints.
-_GPU = "nvidia.com/gpu"
 
 
 def batch_job(
@@ -31,13 +29,13 @@ def batch_job(
         group.pop("replicas", None)
         pod = group["template"]["spec"]
         if _has_gpu(pod):
-            pod["nodeSelector"] = {**pod.get("nodeSelector", {}), **_CAPACITY}
+            pod["nodeSelector"] = {**pod.get("nodeSelector", {}), CAPACITY: "spot"}
     metadata = service.document["metadata"]
     labels = {
         "app.kubernetes.io/name": "darkroom",
-        "app.kubernetes.io/component": "batch",
-        "app.kubernetes.io/part-of": "darkroom",
-        "darkroom/runtime": runtime,
+        COMPONENT: "batch",
+        RUNTIME: runtime,
+        **OURS,
     }
     for template in _templates(cluster):
         found = template.setdefault("metadata", {}).setdefault("labels", {})
@@ -46,7 +44,7 @@ def batch_job(
         template["spec"]["serviceAccountName"] = _ACCOUNT
     # The system group has room for the heads that are always there, and no more.
     head = cluster["headGroupSpec"]["template"]["spec"]
-    head["nodeSelector"] = {**head.get("nodeSelector", {}), "darkroom/nodes": "cpu"}
+    head["nodeSelector"] = {**head.get("nodeSelector", {}), NODES: CPU_NODES}
     return {
         "apiVersion": "ray.io/v1",
         "kind": "RayJob",
@@ -70,4 +68,4 @@ def _templates(cluster: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _has_gpu(pod: Mapping[str, Any]) -> bool:
     limits = [each.get("resources", {}).get("limits", {}) for each in pod["containers"]]
-    return any(_GPU in each for each in limits)
+    return any(GPU in each for each in limits)

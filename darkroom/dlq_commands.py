@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from darkroom.installation import Installation
 from darkroom.output import Json, emit
 from darkroom.parked import chosen, parked, replay
+from darkroom.parking import Parking
 from darkroom.screen import pairs_table, people
 from records.parked import Parked
 
@@ -21,7 +21,7 @@ Everything = Annotated[bool, typer.Option("--all", help="all that are parked")]
 @dlq_app.command(name="list")
 def list_parked(runtime: Runtime = None, as_json: Json = False) -> None:
     """The messages that were put aside, oldest first."""
-    with parked(Installation.find(runtime, os.environ)) as found:
+    with parked(Parking.find(runtime, os.environ)) as found:
         shown = [_shown(each) for each in found]
     if not as_json:
         people.print(
@@ -37,7 +37,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """One message, with its body."""
-    with parked(Installation.find(runtime, os.environ)) as found:
+    with parked(Parking.find(runtime, os.environ)) as found:
         [message, *_] = chosen(found, [name], everything=False)
     document = _shown(message) | {"body": message.delivery.body}
     if not as_json:
@@ -53,7 +53,7 @@ def replay_parked(
     as_json: Json = False,
 ) -> None:
     """Make a new job of each; the one that failed stays failed."""
-    on, made = Installation.find(runtime, os.environ), {}
+    on, made = Parking.find(runtime, os.environ), {}
     with parked(on) as found:
         for message in chosen(found, names or [], everything=everything):
             made[message.name] = replay(on, message)
@@ -68,7 +68,7 @@ def purge(
     as_json: Json = False,
 ) -> None:
     """Throw messages away; what became of their jobs stays known."""
-    on = Installation.find(runtime, os.environ)
+    on = Parking.find(runtime, os.environ)
     with parked(on) as found:
         gone = chosen(found, names or [], everything=everything)
         for message in gone:

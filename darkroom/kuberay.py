@@ -19,11 +19,11 @@ from kubernetes.config import ConfigException
 from urllib3.exceptions import HTTPError
 
 from darkroom.errors import ClusterError, Conflict, NotInCluster, TookTooLong
+from darkroom.names import FIELD_MANAGER
 from darkroom.observed import Observed
 
 GROUP, VERSION = "ray.io", "v1"
 SERVICES, JOBS = "rayservices", "rayjobs"
-FIELD_MANAGER = "darkroom"
 #: Seconds for one call: the API server answers in milliseconds, or not at all.
 _CALL_S = 10
 #: Seconds of one watch; then what is there is read anew.
@@ -100,7 +100,7 @@ class KubeRay:
         except NotInCluster:
             return
 
-    def apply(self, plural: str, manifest: Mapping[str, Any], *, force: bool = False) -> Observed:
+    def apply(self, plural: str, manifest: Mapping[str, Any]) -> Observed:
         """Server-side apply as `darkroom`; `Conflict` about a field that another manager owns."""
         name = manifest["metadata"]["name"]
         return self._call(
@@ -113,7 +113,6 @@ class KubeRay:
             name,
             dict(manifest),
             field_manager=FIELD_MANAGER,
-            force=force,
             _content_type="application/apply-patch+yaml",
         )
 

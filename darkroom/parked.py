@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from darkroom.errors import NothingParked, NotReplayable
-from darkroom.installation import Installation
+from darkroom.parking import Parking
 from jobs.errors import JobsError
 from jobs.job import Job
 from jobs.message import Message
@@ -19,7 +19,7 @@ from records.record import Record, job_key, load_job
 
 
 @contextmanager
-def parked(on: Installation) -> Iterator[list[Parked]]:
+def parked(on: Parking) -> Iterator[list[Parked]]:
     """All parked messages; those not deleted in the block can be had by others after it."""
     held: list[Parked] = []
     try:
@@ -41,7 +41,7 @@ def chosen(found: list[Parked], names: list[str], *, everything: bool) -> list[P
     return [each for each in found if {each.uid, each.delivery.message_id} & set(names)]
 
 
-def replay(on: Installation, message: Parked) -> str:
+def replay(on: Parking, message: Parked) -> str:
     """Send it again, then delete it; the uid of the job that it becomes.
 
     A job that has failed stays failed: a new one takes its place, the same one however often
@@ -52,7 +52,7 @@ def replay(on: Installation, message: Parked) -> str:
     return uid
 
 
-def _replayed(on: Installation, message: Parked) -> str:
+def _replayed(on: Parking, message: Parked) -> str:
     item = on.table.get(job_key(message.uid or ""))
     if item is None:
         raise NotReplayable(f"{message.uid}: its record is no longer kept; purge it")
@@ -82,7 +82,7 @@ def _again(old: Job, record: Record) -> Job:
     )
 
 
-def _sent_again(on: Installation, message: Parked) -> str:
+def _sent_again(on: Parking, message: Parked) -> str:
     """For one that no bridge could read then, and this release can."""
     try:
         request = Message.decode(message.delivery.body).request

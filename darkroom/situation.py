@@ -5,11 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from darkroom.names import CAPACITY, COMPONENT, GPU
 from darkroom.observed import Observed
 from darkroom.serve_state import Deployment
 
-_GPU = "nvidia.com/gpu"
-_CAPACITY = "karpenter.sh/capacity-type"
 _INSTANCE = "node.kubernetes.io/instance-type"
 Document = Mapping[str, Any]
 
@@ -71,8 +70,7 @@ class Situation:
         }
 
     def _pods(self, component: str) -> list[Document]:
-        label = "app.kubernetes.io/component"
-        return [pod for pod in self.pods or () if _labels(pod).get(label) == component]
+        return [pod for pod in self.pods or () if _labels(pod).get(COMPONENT) == component]
 
     def _workers(self) -> list[Document]:
         return self._pods("ray-worker")
@@ -130,9 +128,9 @@ def _replicas(deployment: Deployment) -> str:
 
 def _kind(node: Document) -> str:
     """As people speak of nodes: what with, of which type, how paid."""
-    gpus = int(node["status"].get("allocatable", {}).get(_GPU, 0))
+    gpus = int(node["status"].get("allocatable", {}).get(GPU, 0))
     labels = _labels(node)
-    words = ["GPU" if gpus else "CPU", labels.get(_INSTANCE, ""), labels.get(_CAPACITY, "")]
+    words = ["GPU" if gpus else "CPU", labels.get(_INSTANCE, ""), labels.get(CAPACITY, "")]
     return " ".join(word for word in words if word)
 
 

@@ -10,8 +10,9 @@ import typer
 from rich.live import Live
 
 from darkroom.errors import DarkroomError, NoStack
-from darkroom.installation import local_client
+from darkroom.names import NAMESPACE, bridges_of
 from darkroom.output import Json, emit
+from darkroom.parking import local_client
 from darkroom.screen import pairs_table, people
 from darkroom.serve_state import Deployment, deployments
 from darkroom.situation import Situation
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from darkroom.kuberay import KubeRay
     from darkroom.workloads import Workloads
 
-NAMESPACE = "darkroom"
 #: Seconds between two looks of `--watch`.
 _WATCH_S = 2.0
 T = TypeVar("T")
@@ -105,11 +105,7 @@ def cluster_situation(
         service=ask("service", lambda: kuberay.service(runtime)),
         bridges_wanted=ask(
             "bridge",
-            lambda: sum(
-                # Of the jobs that somebody waits for, and of the others.
-                workloads.replicas_wanted(f"bridge-{queue}")
-                for queue in (runtime, f"{runtime}-batch")
-            ),
+            lambda: sum(workloads.replicas_wanted(name) for name in bridges_of(runtime)),
         ),
         deployments=_of(runtime, serve),
         pods=ask("pods", lambda: workloads.pods(runtime)),

@@ -7,11 +7,10 @@ from typing import Any
 from kubernetes import client
 
 from darkroom.kuberay import translated
+from darkroom.names import COMPONENT, RUNTIME
 
 #: As the manifests label them; a batch's pods carry the same runtime, and KubeRay's own labels.
-_COMPONENT, _WORKER = "app.kubernetes.io/component", "ray-worker"
-PART_OF = "app.kubernetes.io/part-of=darkroom"
-RUNTIME = "darkroom/runtime"
+_WORKER = "ray-worker"
 #: Seconds for one call.
 _CALL_S = 10
 
@@ -36,11 +35,11 @@ class Workloads:
 
     def worker_pods(self, runtime: str) -> list[dict[str, Any]]:
         """The runtime's Ray workers, as documents."""
-        return [pod for pod in self.pods(runtime) if _label(pod, _COMPONENT) == _WORKER]
+        return [pod for pod in self.pods(runtime) if _label(pod, COMPONENT) == _WORKER]
 
-    def pods(self, runtime: str | None = None) -> list[dict[str, Any]]:
-        """All pods of ours, or of one runtime, as documents."""
-        selector = PART_OF if runtime is None else f"{RUNTIME}={runtime}"
+    def pods(self, runtime: str) -> list[dict[str, Any]]:
+        """All pods of one runtime, as documents."""
+        selector = f"{RUNTIME}={runtime}"
         with translated("listing pods"):
             found = self._core.list_namespaced_pod(
                 self._namespace, label_selector=selector, _request_timeout=_CALL_S

@@ -9,13 +9,13 @@ import tomllib
 from pathlib import Path
 
 
-def requirements(extras: list[str], *, without: str | None = None) -> list[str]:
-    """One requirement a line; `without` leaves out what is installed by other means."""
+def requirements(extras: list[str]) -> list[str]:
+    """All of them, sorted, each once."""
     project = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))["project"]
     found = list(project["dependencies"])
     for extra in extras:
         found += project["optional-dependencies"].get(extra, [])
-    return sorted({each for each in found if not (without and each.startswith(without))})
+    return sorted(set(found))
 
 
 if __name__ == "__main__":

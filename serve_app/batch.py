@@ -22,6 +22,7 @@ from jobs.keys import attempt_suffix, document_key, output_key
 from jobs.outcome import ImageOutput, Outcome
 from jobs.status import ErrorCode, Status
 from jobs.stream import EVENT, Error, Image, Result
+from jobs.tally import Tally
 from jobs.uid import derived_uid
 from records.document import document, outcome_in
 from records.errors import ObjectMissing
@@ -82,20 +83,6 @@ def _request(line: str) -> JobRequest:
     if not isinstance(body, dict):
         raise ValueError("not a JSON object")
     return JobRequest.model_validate(body if "input" in body else {"input": body})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tally:
-    """How far a batch is."""
-
-    total: int
-    succeeded: int = 0
-    failed: int = 0
-
-    @property
-    def done(self) -> int:
-        """Jobs that have come to their end."""
-        return self.succeeded + self.failed
 
 
 @dataclass

@@ -10,7 +10,8 @@ import ray
 from jobs.catalogue import Runtime
 from jobs.job import Job
 from jobs.status import Status
-from serve_app.batch import Batch, Tally
+from jobs.tally import Tally
+from serve_app.batch import Batch
 from serve_app.generator import Generator
 from serve_app.place import outputs_at
 from serve_app.settings import ServeSettings

@@ -5,7 +5,6 @@ succeeded, 1 if some failed, 2 if it could not run.
 """
 
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -14,15 +13,14 @@ from contextlib import redirect_stdout
 from typing import TextIO
 
 from jobs.errors import JobsError
+from jobs.tally import TALLY_FILE, Tally
 from records.errors import RecordsError
-from serve_app.batch import Batch, Outputs, Tally, read_prompts
+from serve_app.batch import Batch, Outputs, read_prompts
 from serve_app.errors import BadPrompts, ServeAppError
 from serve_app.generator import Generator
 from serve_app.place import outputs_at, text_at
 from serve_app.runtimes import read_catalogue
 from serve_app.settings import ServeSettings
-
-PROGRESS = "progress.json"
 
 
 def run(arguments: Sequence[str], out: TextIO) -> Tally:
@@ -49,11 +47,10 @@ def run(arguments: Sequence[str], out: TextIO) -> Tally:
 
 def _teller(out: TextIO, outputs: Outputs, prefix: str) -> Callable[[Tally], None]:
     def tell(tally: Tally) -> None:
-        said = {"total": tally.total, "succeeded": tally.succeeded, "failed": tally.failed}
-        line = json.dumps(said)
+        line = tally.to_json()
         out.write(line + "\n")
         out.flush()
-        key = f"{prefix}/{PROGRESS}" if prefix else PROGRESS
+        key = f"{prefix}/{TALLY_FILE}" if prefix else TALLY_FILE
         outputs.put(key, line.encode(), media_type="application/json")
 
     return tell

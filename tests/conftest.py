@@ -8,12 +8,18 @@ from pathlib import Path
 import pytest
 import structlog
 
-pytest_plugins = ["tests.cluster_fixtures"]
+pytest_plugins = ["tests.rendered"]
 
 ROOT = Path(__file__).resolve().parent.parent
 #: What may be missing even on a machine that has everything we can install. A skip's reason
 #: begins with one of these words.
 _MAY_BE_MISSING = ("gpu", "cluster", "kubectl", "shared", "terraform")
+
+
+def pytest_configure() -> None:
+    """Definitions that lie beside the checkout are as good as those of `make crds`."""
+    if (beside := ROOT.parent / "shared/crds").exists():
+        os.environ.setdefault("CRD_DIR", str(beside))
 
 
 @pytest.fixture(autouse=True)

@@ -20,17 +20,14 @@ from darkroom.cluster.finding import Finding
 
 _KEEP = "x-kubernetes-preserve-unknown-fields"
 _RULES = "x-kubernetes-validations"
-_ROOT = Path(__file__).resolve().parents[2]
+_DOWNLOADED = Path(__file__).resolve().parents[2] / ".cache/crds"
 
 
 def crd_dir(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where the definitions are: CRD_DIR, else what `make crds` downloaded, else beside us."""
-    places = [_ROOT / ".cache/crds", _ROOT.parent / "shared/crds"]
-    if environ.get("CRD_DIR"):
-        places = [Path(environ["CRD_DIR"])]
-    for place in places:
-        if any(place.rglob("*.yaml")):
-            return place
+    """Where the definitions are: CRD_DIR, else what `make crds` downloaded."""
+    place = Path(environ.get("CRD_DIR") or _DOWNLOADED)
+    if any(place.rglob("*.yaml")):
+        return place
     raise CannotValidate("no definitions of custom resources: `make crds`, or set CRD_DIR")
 
 

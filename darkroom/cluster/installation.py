@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from darkroom.cluster.errors import NotRenderable
+from darkroom.names import queues_of
 from jobs.catalogue import Catalogue
 
 #: Terraform's name of an architecture -> Kubernetes's.
@@ -69,7 +70,7 @@ class Installation:
                 "DARKROOM_RUNTIME": runtime,
                 "DARKROOM_PARKED_QUEUE_URL": f"{queues}{runtime}-parked",
             }
-            for queue in (runtime, f"{runtime}-batch"):
+            for queue in queues_of(runtime):
                 config[f"bridge-{queue}"] = own | {
                     "DARKROOM_QUEUE_URL": queues + queue,
                     "DARKROOM_VISIBILITY_S": "120",

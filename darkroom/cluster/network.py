@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-NAMESPACE = "darkroom"
-LABEL = "app.kubernetes.io/component"
+from darkroom.names import COMPONENT, NAMESPACE, OURS
+
 #: Never reached as AWS or the Internet: our own network, and the node's own services.
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16")
 EVERYWHERE = "0.0.0.0/0"
@@ -141,7 +141,7 @@ def _of_component(
     if outgoing:
         rules["egress"] = [_rule("to", flow.target, flow, aws_cidrs) for flow in outgoing]
     rules["policyTypes"] = [side.capitalize() for side in rules]
-    return _policy(prefix + name, {"matchLabels": {LABEL: name}}, rules)
+    return _policy(prefix + name, {"matchLabels": {COMPONENT: name}}, rules)
 
 
 def _rule(side: str, peer: Peer, flow: Flow, aws_cidrs: Sequence[str]) -> dict[str, Any]:
@@ -157,7 +157,7 @@ def _rule(side: str, peer: Peer, flow: Flow, aws_cidrs: Sequence[str]) -> dict[s
 
 def _selectors(peer: Peer, aws_cidrs: Sequence[str]) -> list[dict[str, Any]]:
     if peer.component:
-        return [{"podSelector": {"matchLabels": {LABEL: peer.name}}}]
+        return [{"podSelector": {"matchLabels": {COMPONENT: peer.name}}}]
     if peer.namespace:
         return [
             {
@@ -182,7 +182,7 @@ def _policy(name: str, selector: Mapping[str, Any], rules: Mapping[str, Any]) ->
         "metadata": {
             "name": name,
             "namespace": NAMESPACE,
-            "labels": {"app.kubernetes.io/part-of": "darkroom", LABEL: "network"},
+            "labels": {**OURS, COMPONENT: "network"},
         },
         "spec": {"podSelector": dict(selector), **rules},
     }

@@ -32,7 +32,7 @@ def edges(manifests: Manifests) -> dict[Edge, Mapping[str, Any]]:
     return found
 
 
-def matrix(manifests: Manifests, aws_cidrs: Sequence[str] = ()) -> Iterator[Finding]:
+def matrix(manifests: Manifests) -> Iterator[Finding]:
     """Neither more nor less is allowed than the table says, and nothing without it."""
     policies = [each for each in manifests if each.get("kind") == "NetworkPolicy"]
     if not any(
@@ -46,7 +46,7 @@ def matrix(manifests: Manifests, aws_cidrs: Sequence[str] = ()) -> Iterator[Find
     flows = list(network.MATRIX)
     if any(each["metadata"]["name"].startswith("sleep-") for each in policies):
         flows += network.DEEP_SLEEP
-    allowed = edges(network.policies(flows, aws_cidrs=aws_cidrs))
+    allowed = edges(network.policies(flows))
     found = edges(policies)
     for edge in sorted(found.keys() - allowed.keys()):
         yield Finding.of("network-extra-flow", found[edge], f"not in the matrix: {' '.join(edge)}")

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from darkroom.cluster.finding import Finding
-from darkroom.cluster.pods import DO_NOT_DISRUPT, GPU, NODES, PodTemplate, all_pods, requested
+from darkroom.cluster.pods import DO_NOT_DISRUPT, PodTemplate, all_pods, requested
 from darkroom.cluster.quantity import amount
 from darkroom.cluster.snapshot import SNAPSHOT_GIB
+from darkroom.names import CAPACITY, GPU, NODES, SYSTEM_NODES
 
 Manifests = Sequence[Mapping[str, Any]]
 #: What the smallest GPU instance, a g5.xlarge, has for pods.
@@ -64,7 +65,7 @@ def do_not_disrupt(manifests: Manifests) -> Iterator[Finding]:
     spot = {
         pool["spec"]["template"]["metadata"]["labels"][NODES]
         for pool in _of_kind(manifests, "NodePool")
-        if "spot" in _values(pool, "karpenter.sh/capacity-type")
+        if "spot" in _values(pool, CAPACITY)
     }
     for pod in all_pods(manifests):
         if pod.annotations.get(DO_NOT_DISRUPT) == "true" and (
@@ -104,7 +105,7 @@ def node_group_exists(manifests: Manifests) -> Iterator[Finding]:
     pools = _of_kind(manifests, "NodePool")
     made = {pool["spec"]["template"]["metadata"]["labels"].get(NODES) for pool in pools}
     # The managed group, which Terraform labels.
-    made.add("system")
+    made.add(SYSTEM_NODES)
     for pod in all_pods(manifests):
         groups = pod.node_groups()
         if not groups or not groups <= made:

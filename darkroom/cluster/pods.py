@@ -4,10 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-#: Labels that say what a pod is.
-COMPONENT = "app.kubernetes.io/component"
-NODES = "darkroom/nodes"
-GPU = "nvidia.com/gpu"
+from darkroom.names import GPU, NODES
+
 DO_NOT_DISRUPT = "karpenter.sh/do-not-disrupt"
 
 

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ from darkroom.cluster.installation import Installation
 from darkroom.cluster.runtime import RuntimeValues, catalogue_map, variables
 from darkroom.cluster.snapshot import SNAPSHOT_GIB, Snapshot
 from darkroom.cluster.template import filled, read_objects, written
+from darkroom.names import NAMESPACE, OURS, OVERLAYS, bridges_of
 from jobs.catalogue import Catalogue
 
 SOURCE = Path(__file__).resolve().parents[2] / "manifests"
-OVERLAYS = ("dev", "prod")
 COMPONENTS = ("deep-sleep", "models-volume", "monitors")
 #: Of a GPU node's volume for images and pods: 12 GB of image, unpacked, and room for Ray.
 _VOLUME_GIB = 60
@@ -104,6 +105,10 @@ class Rendering:
                 name.replace("-", "_"): image for name, image in self.images.by_name.items()
             },
             "security": _SECURITY,
+            "names": {
+                "runtimes": list(self.catalogue.runtimes),
+                "bridges": list(chain.from_iterable(map(bridges_of, self.catalogue.runtimes))),
+            },
             "runtimes_map": catalogue_map(self.catalogue)[0],
             "sweeper": {"env": variables(config | process)},
             "webhook_worker": {"env": variables(worker | process)},
@@ -156,8 +161,8 @@ class Rendering:
             "kind": "ConfigMap",
             "metadata": {
                 "name": name,
-                "namespace": network.NAMESPACE,
-                "labels": {"app.kubernetes.io/part-of": "darkroom"},
+                "namespace": NAMESPACE,
+                "labels": OURS,
             },
             "immutable": True,
             "data": {"runtimes.yaml": text},

@@ -10,6 +10,7 @@ from darkroom.cluster.images import Images
 from darkroom.cluster.installation import Installation
 from darkroom.cluster.render import COMPONENTS, Rendering
 from darkroom.cluster.snapshot import Snapshot, resolve
+from darkroom.names import FIELD_MANAGER, OVERLAYS
 from darkroom.output import Json, emit
 from darkroom.screen import people
 from jobs.catalogue import Catalogue
@@ -20,7 +21,7 @@ NO_SNAPSHOT = "none"
 
 
 def render(
-    overlay: Annotated[str, typer.Argument(help="dev or prod")],
+    overlay: Annotated[str, typer.Argument(help=" or ".join(OVERLAYS))],
     outputs: Annotated[Path, typer.Option(help="file with `terraform output -json`")],
     images: Annotated[Path, typer.Option(help="JSON file: name of the image -> reference")],
     snapshot: Annotated[
@@ -53,7 +54,7 @@ def render(
         components=component or (),
     )
     folder = rendering.write(overlay, out)
-    command = f"kubectl apply --server-side --field-manager darkroom -k {folder}"
+    command = f"kubectl apply --server-side --field-manager {FIELD_MANAGER} -k {folder}"
     document = {
         "folder": str(folder),
         "snapshot": found.id if found else None,

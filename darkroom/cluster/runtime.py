@@ -10,6 +10,7 @@ import yaml
 
 from darkroom.cluster.images import Images
 from darkroom.cluster.installation import Installation
+from darkroom.names import CPU_NODES, GPU, GPU_NODES, NAMESPACE, bridges_of, queues_of
 from jobs.catalogue import Catalogue, Runtime
 
 #: Where the images have our code, the bundled model below it.
@@ -33,7 +34,6 @@ SLEEP_AFTER_S = 1800
 SLEEP_OVER_S = 90
 #: Kept free on a GPU worker for the raylet and the pod's own processes, in cores.
 _RAYLET_CPUS = 0.5
-_GPU = "nvidia.com/gpu"
 
 
 def catalogue_map(catalogue: Catalogue) -> tuple[str, str]:
@@ -63,6 +63,7 @@ class RuntimeValues:
         """For the RayService."""
         replicas = self.runtime.replicas
         on_gpu = replicas.num_gpus > 0
+        nodes = GPU_NODES if on_gpu else CPU_NODES
         return {
             "runtime": self.name,
             "serve_config": self.serve_config(),
@@ -71,14 +72,14 @@ class RuntimeValues:
             "worker_grace_s": WORKER_GRACE_S,
             "head": {"image": self.images.by_name["serve-cpu"]},
             "worker": {
-                "group": "gpu" if on_gpu else "cpu",
+                "group": nodes,
                 "image": self.images.by_name["serve-gpu" if on_gpu else "serve-cpu"],
-                "nodes": "gpu" if on_gpu else "cpu",
+                "nodes": nodes,
                 "max": replicas.max,
                 # What Ray may give to actors; the raylet's own share is not among it.
                 "cpus": str(self._worker_cpus()),
                 "resources": self._worker_resources(),
-                "tolerations": [{"key": _GPU, "operator": "Exists", "effect": "NoSchedule"}]
+                "tolerations": [{"key": GPU, "operator": "Exists", "effect": "NoSchedule"}]
                 if on_gpu
                 else None,
             },
@@ -87,10 +88,10 @@ class RuntimeValues:
     def of_queues(self) -> Iterator[dict[str, Any]]:
         """For the bridge of each queue: the jobs that somebody waits for, and the others."""
         bridges = self.runtime.bridges
-        for queue in self._queues():
+        for queue in queues_of(self.name):
             config = self.installation.config(f"bridge-{queue}")
             own = {
-                "DARKROOM_SERVE_URL": f"http://{self.name}-serve-svc.darkroom.svc:8000",
+                "DARKROOM_SERVE_URL": f"http://{self.name}-serve-svc.{NAMESPACE}.svc:8000",
                 "DARKROOM_START_TIMEOUT_S": START_TIMEOUT_S,
                 "DARKROOM_GRACE_S": BRIDGE_GRACE_S,
             }
@@ -123,9 +124,9 @@ class RuntimeValues:
     def of_sleep(self) -> dict[str, Any]:
         """For the job that looks whether the runtime may sleep."""
         own = {
-            "DARKROOM_RAYSERVICE": f"darkroom/{self.name}",
-            "DARKROOM_BRIDGES": " ".join(f"bridge-{queue}" for queue in self._queues()),
-            "DARKROOM_QUEUE_URLS": " ".join(map(self._queue_url, self._queues())),
+            "DARKROOM_RAYSERVICE": f"{NAMESPACE}/{self.name}",
+            "DARKROOM_BRIDGES": " ".join(bridges_of(self.name)),
+            "DARKROOM_QUEUE_URLS": " ".join(map(self._queue_url, queues_of(self.name))),
             "DARKROOM_SLEEP_AFTER_S": SLEEP_AFTER_S,
             "DARKROOM_SLEEP_OVER_S": SLEEP_OVER_S,
         }
@@ -134,10 +135,6 @@ class RuntimeValues:
             "image": self.images.by_name["bridge"],
             "sleep_env": variables(self._process_environment() | own),
         }
-
-    def _queues(self) -> tuple[str, str]:
-        """Of the jobs that somebody waits for, and of the others."""
-        return self.name, f"{self.name}-batch"
 
     def _queue_url(self, queue: str) -> str:
         url: str = self.installation.config(f"bridge-{queue}")["DARKROOM_QUEUE_URL"]
@@ -189,7 +186,7 @@ class RuntimeValues:
     def _worker_resources(self) -> dict[str, Any]:
         replicas = self.runtime.replicas
         memory = f"{replicas.memory_gib}Gi"
-        gpus = {_GPU: str(ceil(replicas.num_gpus))} if replicas.num_gpus else {}
+        gpus = {GPU: str(ceil(replicas.num_gpus))} if replicas.num_gpus else {}
         # No limit of cores: work beside the device may use what the node has idle.
         return {
             "requests": {"cpu": str(self._worker_cpus()), "memory": memory} | gpus,

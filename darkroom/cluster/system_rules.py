@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from darkroom.cluster.finding import Finding
-from darkroom.cluster.pods import COMPONENT, all_pods, pods_of
+from darkroom.cluster.pods import all_pods, pods_of
+from darkroom.names import COMPONENT, CPU_NODES, SYSTEM_NODES
 
 Manifests = Sequence[Mapping[str, Any]]
 #: What is there, or comes by a clock, while nothing is asked of the system.
@@ -59,10 +60,10 @@ def system_group(manifests: Manifests) -> Iterator[Finding]:
     )
     for pod in all_pods(manifests):
         component = pod.labels.get(COMPONENT)
-        if component not in _IDLE or pod.node_groups() == {"system"}:
+        if component not in _IDLE or pod.node_groups() == {SYSTEM_NODES}:
             continue
         # A head that sleeps leaves its node behind; only that makes one worth its while.
-        if component == "ray-head" and sleeping and pod.node_groups() == {"cpu"}:
+        if component == "ray-head" and sleeping and pod.node_groups() == {CPU_NODES}:
             continue
         detail = f"{pod.role}: idles, and does not select the system group"
         yield Finding.of("system-group", pod.owner, detail)

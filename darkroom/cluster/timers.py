@@ -16,6 +16,8 @@ PROXY_DRAIN_S = 32.0
 SQS_LAG_S = 60.0
 #: The longest that SQS hides a message.
 SQS_HIDES_S = 12 * 3600.0
+#: Kubernetes's own: the HPA takes bridges away only when it has wished so for so long.
+HPA_WINDOW_S = 300.0
 #: API Gateway's own limit.
 GATEWAY_S = 29.0
 #: The slowest cold start that is expected: no snapshot, 330 s, and once more for a zone that has
@@ -51,6 +53,8 @@ class Timers:
     bridge_pod_grace: float
     #: Without a job until the last replica goes.
     to_zero: float
+    #: Serve's policy's look at a queue.
+    depth_poll: float
     #: Over which Serve averages.
     look_back: float
     #: How often Serve is told.
@@ -61,6 +65,8 @@ class Timers:
     drain: float
     #: What Kubernetes leaves a worker.
     worker_grace: float
+    #: How often Ray's autoscaler decides.
+    ray_tick: float
     #: An idle worker's until Ray takes it away.
     ray_idle: float
     #: Of the Ray cluster that a new one has replaced.
@@ -221,6 +227,18 @@ INEQUALITIES: tuple[Inequality, ...] = (
         lambda t: t.keda_poll,
         lambda t: 5.1,
         "every cold start waits for it first",
+    ),
+    Inequality(
+        "look at the depth < KEDA's poll",
+        lambda t: t.depth_poll,
+        lambda t: t.keda_poll,
+        "a bridge would be there before anybody has asked for a node for its jobs",
+    ),
+    Inequality(
+        "Ray's tick <= 5 s",
+        lambda t: t.ray_tick,
+        lambda t: 5.1,
+        "every cold start waits for it before a worker is even asked for",
     ),
     Inequality(
         "attempt < old cluster",

@@ -26,8 +26,9 @@ from darkroom.cluster.errors import CannotValidate, ManifestsError
 from darkroom.cluster.finding import Finding
 from darkroom.cluster.images import Images
 from darkroom.cluster.installation import Installation
-from darkroom.cluster.render import COMPONENTS, OVERLAYS, SOURCE, Rendering
+from darkroom.cluster.render import COMPONENTS, SOURCE, Rendering
 from darkroom.cluster.snapshot import Snapshot
+from darkroom.names import OVERLAYS
 from jobs.catalogue import Catalogue
 
 RULES = (
@@ -54,29 +55,19 @@ def built(folder: Path) -> list[dict[str, Any]]:
     return list(yaml.load_all(done.stdout, yaml.CSafeLoader))
 
 
-def validate(
-    manifests: Sequence[Mapping[str, Any]], definitions: Definitions | None
-) -> list[Finding]:
-    """All faults; without definitions custom resources are held against our rules only."""
+def validate(manifests: Sequence[Mapping[str, Any]], definitions: Definitions) -> list[Finding]:
+    """All faults, by schemas, CEL and our own rules."""
     found = chain(_schemas(manifests, definitions), *(rule(manifests) for rule in RULES))
     return sorted(set(found))
 
 
-def _schemas(
-    manifests: Sequence[Mapping[str, Any]], definitions: Definitions | None
-) -> Iterator[Finding]:
+def _schemas(manifests: Sequence[Mapping[str, Any]], definitions: Definitions) -> Iterator[Finding]:
     for manifest in manifests:
         yield from serve_config.check(manifest)
-        version = manifest["apiVersion"]
-        if definitions is not None and manifest in definitions:
+        if manifest in definitions:
             yield from definitions.check(manifest)
-        elif version not in _UNCHECKED and (definitions is not None or not _custom(version)):
+        elif manifest["apiVersion"] not in _UNCHECKED:
             yield from builtin.check(manifest)
-
-
-def _custom(version: str) -> bool:
-    group = version.partition("/")[0]
-    return "." in group and (not group.endswith(".k8s.io") or group.startswith("karpenter"))
 
 
 def variants() -> Iterator[tuple[str, str, Rendering]]:

@@ -9,9 +9,9 @@ from kubernetes import client, config
 
 from client.client import Client
 from darkroom.kuberay import KubeRay
+from darkroom.names import NAMESPACE
 from darkroom.workloads import Workloads
 
-NAMESPACE = "darkroom"
 LABEL = "darkroom.test"
 
 

@@ -8,8 +8,9 @@ import time
 import pytest
 from kubernetes import client
 
+from darkroom.names import NAMESPACE
 from jobs.status import Status
-from tests.cluster.conftest import NAMESPACE, refuse
+from tests.cluster.conftest import refuse
 
 RUNTIME = "demo"
 JOBS = 50

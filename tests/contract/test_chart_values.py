@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from darkroom.cluster.crd_files import pinned
 from darkroom.deploy.operators import OPERATORS, chart_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,3 +85,10 @@ def test_the_chart_and_its_version_are_those_that_the_values_file_tells_people(o
     assert re.search(rf"--version {re.escape(chart.version)}\b", head)
     assert chart.source.rstrip("/") in head
     assert f"-n {chart.namespace}" in head
+
+
+def test_the_definitions_are_of_the_releases_that_are_installed():
+    """What we check against is what will be there."""
+    releases = {name.partition("/")[0] for name in pinned()}
+    versions = {each.partition("-")[0]: each.rpartition("-v")[2] for each in releases}
+    assert versions == {operator: chart_of(operator).version for operator in OPERATORS}

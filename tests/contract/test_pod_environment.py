@@ -7,18 +7,19 @@ from pathlib import Path
 import pytest
 import yaml
 from test_deployment import Recorded, config
-from timetable import environment
 
 from bridge.settings import BridgeSettings
 from darkroom.cluster import builtin
 from darkroom.cluster.installation import Installation
-from darkroom.cluster.pods import COMPONENT, all_pods
+from darkroom.cluster.pods import all_pods
 from darkroom.cluster.serve_config import pinned
+from darkroom.names import COMPONENT
 from gradio_ui.settings import Settings as UiSettings
 from jobs.catalogue import Catalogue
 from serve_app import scaling
 from serve_app.settings import ServeSettings
-from tests.cluster_fixtures import two_runtimes
+from tests.rendered import two_runtimes
+from tests.timetable import environment
 
 ROOT = Path(__file__).resolve().parents[2]
 CATALOGUE = ROOT / "runtimes.yaml"

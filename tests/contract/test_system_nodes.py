@@ -1,4 +1,4 @@
-"""What idles fits the nodes that are always there, and the operators' values are their charts'."""
+"""What idles fits the nodes that are always there."""
 
 import re
 from pathlib import Path
@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from darkroom.cluster.crds import crd_dir
-from darkroom.cluster.errors import CannotValidate
-from darkroom.cluster.pods import COMPONENT, all_pods, requested
+from darkroom.cluster.pods import all_pods, requested
 from darkroom.cluster.quantity import amount
 from darkroom.cost import Load
+from darkroom.names import COMPONENT
 from jobs.catalogue import Catalogue
-from tests.cluster_fixtures import build
+from tests.rendered import build
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATORS = ROOT / "manifests/operators"
@@ -82,45 +81,6 @@ def test_one_system_node_holds_all_that_idles(environment, components, resource,
     ]
     first = amount(requested(bridge.containers[0])[resource])
     assert wanted(manifests, resource) + first <= amount(ALLOCATABLE[instance(environment)][place])
-
-
-@pytest.mark.parametrize(
-    ("operator", "chart"),
-    [("kuberay", "kuberay-operator"), ("keda", "keda"), ("karpenter", "karpenter")],
-)
-def test_every_value_that_we_set_is_one_of_the_chart(operator, chart):
-    """Helm ignores a value that no template reads."""
-    try:
-        charts = crd_dir().parent / "charts"
-    except CannotValidate as missing:
-        pytest.skip(f"shared: {missing}")
-    found = sorted(charts.glob(f"{chart}-*/values.yaml"))
-    if not found:
-        pytest.skip("shared: the charts' values are not on this machine")
-    text = found[0].read_text()
-    ours = yaml.safe_load((OPERATORS / f"{operator}.yaml").read_text())
-    missing = list(unknown(ours, yaml.safe_load(text), ""))
-    # Commented out in the chart's values, which is how it says "optional".
-    assert [path for path in missing if f"# {path.split('.')[-1]}:" not in text] == []
-
-
-def unknown(ours, theirs, place):
-    """Paths that we set and they do not have."""
-    for key, value in ours.items():
-        if key not in theirs:
-            # Of a selector any label may be given.
-            if not place.endswith("nodeSelector."):
-                yield f"{place}{key}"
-        elif isinstance(value, dict) and isinstance(theirs[key], dict) and theirs[key]:
-            yield from unknown(value, theirs[key], f"{place}{key}.")
-
-
-def test_the_operators_are_pinned():
-    """The version that the definitions are of, in the command that installs it."""
-    pinned = {"kuberay": "1.7.0", "keda": "2.20.2", "karpenter": "1.14.1"}
-    for operator, version in pinned.items():
-        words = (OPERATORS / f"{operator}.yaml").read_text().split()
-        assert words[words.index("--version") + 1] == version
 
 
 def test_the_cost_is_of_the_gpu_nodes_that_there_are(whole):

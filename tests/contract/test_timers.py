@@ -1,14 +1,17 @@
 """What the timers owe each other, checked where they are set."""
 
-from dataclasses import fields, replace
+import re
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pytest
-from timetable import timers_of
 
 from darkroom.cluster.timers import INEQUALITIES, Timers, broken
+from tests.timetable import timers_of
 
 OPERATIONS = Path(__file__).resolve().parents[2] / "docs/operations.md"
+#: A row of its table: the timer, its seconds, where it is set, what it does.
+ROW = re.compile(r"^\| `(\w+)` \| ([\d.]+) \| \w[^|]* \| \w[^|]* \|$", re.MULTILINE)
 #: By an hour too long: each breaks what is named beside it.
 TOO_LONG = {
     "heartbeat": "3 heartbeats < visibility",
@@ -24,6 +27,8 @@ TOO_LONG = {
     "to_zero": "to zero + look back + proxy's drain + Ray's idle < KEDA's cooldown",
     "ray_idle": "to zero + look back + proxy's drain + Ray's idle < KEDA's cooldown",
     "keda_poll": "KEDA's poll <= 5 s",
+    "depth_poll": "look at the depth < KEDA's poll",
+    "ray_tick": "Ray's tick <= 5 s",
     "api": "API < API Gateway",
     "serve_start": "Serve's start <= the bridge's",
 }
@@ -64,8 +69,9 @@ def test_every_inequality_can_break(inequality, whole):
     assert not all(inequality.holds(each) for each in others)
 
 
-def test_the_runbook_says_what_each_timer_does():
-    """One row for each, by its name."""
-    text = OPERATIONS.read_text("utf-8")
-    missing = [field.name for field in fields(Timers) if f"| `{field.name}` |" not in text]
-    assert missing == []
+def test_the_runbook_says_what_each_timer_does(whole):
+    """One row for each: what it is set to now, where, and what for."""
+    rows = ROW.findall(OPERATIONS.read_text("utf-8"))
+    told = {name: float(seconds) for name, seconds in rows}
+    assert len(told) == len(rows)
+    assert told == asdict(timers_of(whole, "demo", "demo"))

@@ -1,20 +1,36 @@
 """What integration tests share."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 from kubernetes import client
 
 from serve_app.engine.engine import Engine, EngineSettings
-from tests.integration.crd_server import running_api_server
+from tests.integration.crd_server import connected, running_api_server
+from tests.integration.serve_stack import ServeStack, running_stack
 
 
 @pytest.fixture(scope="session")
-def api() -> Iterator[client.ApiClient]:
-    """A real API server for custom resources, one for all: it takes half a minute to start."""
-    with running_api_server() as connected:
-        yield connected
+def kubeconfig() -> Iterator[Path]:
+    """Of a real API server for custom resources, one for all: it takes half a minute to start."""
+    with running_api_server() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def api(kubeconfig: Path) -> Iterator[client.ApiClient]:
+    """A connection to it."""
+    with connected(kubeconfig) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[ServeStack]:
+    """One Ray for all tests of a module; starting it takes seconds."""
+    with running_stack() as running:
+        yield running
 
 
 @pytest.fixture

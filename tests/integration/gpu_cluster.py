@@ -224,7 +224,7 @@ def watch(file, done):
 
 
 def main():
-    """Start, say so, watch, stop."""
+    """Start, watch, stop."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     folder = Path(sys.argv[1])
     cluster = GpuCluster(
@@ -240,8 +240,6 @@ def main():
         # before they are ready for any.
         serve.start(http_options={"host": HOST, "port": port}, proxy_location="HeadOnly")
         serve.run(application(os.environ), name="demo", route_prefix="/demo")
-        sys.stdout.write('{"ready": true}\n')
-        sys.stdout.flush()
         done = threading.Event()
         signal.signal(signal.SIGTERM, lambda *_: done.set())  # Ray has put its own there
         watch(folder / "cluster.jsonl", done)

@@ -19,12 +19,12 @@ from records.errors import RecordsError
 class ScaledObject:
     """The fields that we set; times in seconds."""
 
-    queue_length: int = 10
-    max_replicas: int = 5
-    polling_s: float = 5
-    cooldown_s: float = 300
+    queue_length: int
+    max_replicas: int
+    polling_s: float
+    cooldown_s: float
     #: The HPA's own, of its scale-down.
-    stabilization_s: float = 300
+    stabilization_s: float
 
 
 @dataclass

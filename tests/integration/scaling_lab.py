@@ -1,45 +1,37 @@
 """Everything that scales, on one machine: queue, bridges, KEDA's rules, Serve, Ray's autoscaler.
 
-`Scales.scaled` divides every time of the scaling by one factor. Leases and visibility timeouts stay
-as they are: they are there for a process that is slow, and this machine does not become faster.
+The times are those that ship, read from the rendered manifests (tests/timetable.py); those of the
+scaling are divided by one factor. Leases and visibility timeouts stay as they are: they are there
+for a process that is slow, and this machine does not become faster. So does what Serve averages
+over, half a second and three: its controller could not follow any faster.
 """
 
 import json
-import re
 import sys
 import tempfile
 import threading
 import time
 import uuid
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 
 from darkroom import emulator
 from darkroom.cloud import create_cloud
+from darkroom.cluster.timers import HPA_WINDOW_S
 from darkroom.ports import HOST, Ports
 from darkroom.process import StackProcess
 from jobs.catalogue import Catalogue
-from jobs.inputs import TextToImage
-from jobs.job import Job
-from jobs.message import Message
-from jobs.uid import new_uid
-from records.accept import accept
-from records.aws import S3Store, SqsQueue
-from records.clock import now_ms
-from records.dynamo import DynamoTable
-from records.record import Record, job_key
-from serve_app.settings import ServeSettings
+from records.aws import SqsQueue
 from tests.integration.gpu_cluster import MARK, kill_marked
 from tests.integration.keda import Keda, ScaledObject
+from tests.integration.lab_jobs import LabJobs
+from tests.integration.ray_logs import RayLogs
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Seconds. Half a minute on an idle machine; only a hang is to end here.
 READY_S = 480
 NODES = 2
-#: As the worker pods have it: less than a spot instance's notice of two minutes.
-DRAIN_S = 100
 #: A job is a second of work by these figures: the first ten messages are worth every node.
 CATALOGUE = f"""
 runtimes:
@@ -54,29 +46,17 @@ runtimes:
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scales:
-    """The times of the scaling as shipped, in seconds."""
-
-    serve_idle: float = ServeSettings().idle_s
-    depth_poll: float = ServeSettings().depth_poll_s
-    keda_poll: float = ScaledObject().polling_s
-    keda_cooldown: float = ScaledObject().cooldown_s
-    hpa_window: float = ScaledObject().stabilization_s
-    node_idle: float = 60
-    autoscaler_tick: float = 5
-
-    def scaled(self, factor):
-        """All of them shorter."""
-        return replace(self, **{f.name: getattr(self, f.name) / factor for f in fields(self)})
+#: The times of the scaling, by their names in `Timers`.
+SCALED = ("to_zero", "depth_poll", "ray_tick", "ray_idle", "keda_poll", "keda_cooldown")
 
 
 class ScalingLab:
     """Use `ScalingLab.running`."""
 
-    def __init__(self, home, scales, *, policy, autoscaled, job_s):
+    def __init__(self, home, timers, factor, *, policy, autoscaled, job_s):
         self.home = home
-        self.scales = scales
+        self.timers = replace(timers, **{name: getattr(timers, name) / factor for name in SCALED})
+        self._hpa_window = HPA_WINDOW_S / factor
         self.policy = policy
         self.nodes = NODES if autoscaled else 0
         #: Seconds that a job has the stand-in's device.
@@ -90,19 +70,19 @@ class ScalingLab:
         self.bridges = []
         self._spawned = 0
         self.samples = []
-        self.uids = []
-        self._done = 0
+        self.logs = RayLogs(home / "ray")
         self._stop = threading.Event()
 
     @classmethod
     @contextmanager
-    def running(cls, scales, *, policy="ours", autoscaled=True, job_s=0.4):
+    def running(cls, timers, factor, *, policy="ours", autoscaled=True, job_s=0.4):
         """A lab at rest, from here to the end of the block.
 
-        Not `autoscaled`, its nodes are those that `start_worker` starts.
+        `timers` as they ship, and what those of the scaling are divided by. Not `autoscaled`, its
+        nodes are those that `start_worker` starts.
         """
         with tempfile.TemporaryDirectory(prefix="scaling-", dir="/tmp") as home:
-            lab = cls(Path(home), scales, policy=policy, autoscaled=autoscaled, job_s=job_s)
+            lab = cls(Path(home), timers, factor, policy=policy, autoscaled=autoscaled, job_s=job_s)
             processes, threads = [], []
             try:
                 processes.append(lab._start_aws())
@@ -149,12 +129,15 @@ class ScalingLab:
         catalogue = Catalogue.from_yaml(CATALOGUE)
         self.cloud = create_cloud(catalogue, connect=self.client, subscribers=["checker"])
         self.queue = SqsQueue(self.client("sqs"), self.cloud.queues["demo"].jobs)
-        self.notices = SqsQueue(self.client("sqs"), self.cloud.notice_queues["checker"])
+        self.jobs = LabJobs(self.client, self.cloud, catalogue)
+        bridges = catalogue.runtime("demo").bridges
         self.keda = Keda(
             spec=ScaledObject(
-                polling_s=self.scales.keda_poll,
-                cooldown_s=self.scales.keda_cooldown,
-                stabilization_s=self.scales.hpa_window,
+                queue_length=bridges.queue_length,
+                max_replicas=bridges.max,
+                polling_s=self.timers.keda_poll,
+                cooldown_s=self.timers.keda_cooldown,
+                stabilization_s=self._hpa_window,
             ),
             depth=SqsQueue(self.client("sqs"), self.cloud.queues["demo"].jobs).depth,
             scale=self._scale,
@@ -170,9 +153,9 @@ class ScalingLab:
             NODES=str(self.nodes),
             JOB_S=str(self.job_s),
             GENERATIONS=str(self.generations),
-            NODE_IDLE_S=str(self.scales.node_idle),
+            NODE_IDLE_S=str(self.timers.ray_idle),
             # Whole seconds only.
-            AUTOSCALER_UPDATE_INTERVAL_S=str(max(1, round(self.scales.autoscaler_tick))),
+            AUTOSCALER_UPDATE_INTERVAL_S=str(max(1, round(self.timers.ray_tick))),
             RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",
             RAY_AUTH_MODE="token",
             **{MARK: self.mark},
@@ -182,12 +165,13 @@ class ScalingLab:
             DARKROOM_CLIENT_PORT=str(self._client_port),
             DARKROOM_SERVE_PORT=str(self.ports.serve),
             DARKROOM_RUNTIMES=str(self.home / "runtimes.yaml"),
-            DARKROOM_IDLE_S=str(self.scales.serve_idle),
+            DARKROOM_IDLE_S=str(self.timers.to_zero),
             DARKROOM_QUEUE_URL=self.cloud.queues["demo"].jobs,
-            DARKROOM_DEPTH_POLL_S=str(self.scales.depth_poll),
+            DARKROOM_DEPTH_POLL_S=str(self.timers.depth_poll),
         )
         try:
-            cluster.wait_until(lambda: cluster.ready_line() is not None, timeout_s=READY_S)
+            # Its first line is what the first sample is.
+            cluster.wait_until(lambda: self._watched() is not None, timeout_s=READY_S)
         except BaseException:
             cluster.stop(grace_s=20)
             raise
@@ -215,7 +199,7 @@ class ScalingLab:
             RAY_AUTH_TOKEN=self.mark,
             RAY_USAGE_STATS_ENABLED="0",
             RAY_OVERRIDE_NODE_ID_FOR_TESTING=name,
-            RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=str(DRAIN_S),
+            RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=str(self.timers.drain),
             GENERATIONS=str(self.generations),
         )
 
@@ -250,35 +234,6 @@ class ScalingLab:
             DARKROOM_LONG_POLL_S="1",
         )
 
-    def submit(self, jobs):
-        """Accept so many jobs, then have them in the queue all at once."""
-        table = DynamoTable(self.client("dynamodb"), self.cloud.table)
-        store = S3Store(self.client("s3"), self.cloud.bucket)
-        model = Catalogue.from_yaml(CATALOGUE).model("demo", "tiny")
-        entries = []
-        for seed in range(1, jobs + 1):
-            uid = new_uid()
-            job = Job(
-                uid=uid,
-                id=uid,
-                runtime="demo",
-                model="tiny",
-                input=model.resolve(TextToImage(prompt="a red circle", seed=seed)),
-                prefix="default",
-                created_at=datetime.now(UTC),
-            )
-            accept(table, store, job, fingerprint=uid, republish_at=now_ms() + 10**9)
-            entries.append({"Id": str(seed), "MessageBody": Message(uid=uid, job=job).encode()})
-            self.uids.append(uid)
-        sqs, url = self.client("sqs"), self.cloud.queues["demo"].jobs
-        for start in range(0, jobs, 10):
-            sqs.send_message_batch(QueueUrl=url, Entries=entries[start : start + 10])
-
-    def records(self):
-        """What has become of the jobs."""
-        table = DynamoTable(self.client("dynamodb"), self.cloud.table)
-        return [Record.from_item(table.get(job_key(uid))) for uid in self.uids]
-
     def until(self, condition, *, timeout_s=READY_S):
         """Wait until a sample is as `condition` wants it; that sample."""
         end = time.monotonic() + timeout_s
@@ -295,43 +250,20 @@ class ScalingLab:
     def _sample(self):
         """A line a second of what there is, for assertions and for the picture."""
         while not self._stop.wait(1):
-            for notice in self.notices.receive(limit=10, wait_s=0):
-                self.notices.delete(notice)
-                self._done += 1
+            self.jobs.hear()
             self.samples.append(self.sample())
 
     def sample(self):
         """What there is now."""
-        cluster = (self.home / "cluster.jsonl").read_text().splitlines()[-1:]
-        there = json.loads(cluster[0]) if cluster else {"nodes": 0, "replicas": 0, "wanted": 0}
         return {
-            **there,
+            **self._watched(),
             "at": time.time(),
             "depth": sum(self.queue.depth()),
             "bridges": sum(bridge.running for bridge in self.bridges),
-            "done": self._done,
+            "done": self.jobs.done,
         }
 
-    def nodes_ordered(self, *, before):
-        """How many nodes Ray's autoscaler had ordered before that moment."""
-        return sum(
-            n for what, n, at in self._autoscaler_events() if what == "Adding" and at < before
-        )
-
-    def nodes_removed(self):
-        """How many nodes it has taken away because they were idle, or for another reason."""
-        events = self._autoscaler_events()
-        return sum(number for what, number, _ in events if what == "Removing")
-
-    def _autoscaler_events(self):
-        files = (self.home / "ray" / "session_latest" / "logs" / "events").glob("*AUTOSCALER*")
-        for line in [line for file in files for line in file.read_text().splitlines()]:
-            event = json.loads(line)
-            if found := re.match(r"(Adding|Removing) (\d+) node", event["message"]):
-                yield found[1], int(found[2]), float(event["timestamp"])
-
-    def replicas_added(self):
-        """By how many replicas of the generator Serve's controller went up, each time."""
-        logs = (self.home / "ray" / "session_latest" / "logs" / "serve").glob("controller_*.log")
-        line = r"Adding (\d+) replicas? to Deployment\(name='generator'"
-        return [int(n) for log in logs for n in re.findall(line, log.read_text())]
+    def _watched(self):
+        """What the cluster last wrote down of itself; None before it has."""
+        lines = (self.home / "cluster.jsonl").read_text().splitlines()
+        return json.loads(lines[-1]) if lines else None

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from jobs.status import Status
-from tests.integration.scaling_lab import NODES, Scales, ScalingLab
+from tests.integration.scaling_lab import NODES, ScalingLab
+from tests.timetable import timers_of
 
 FACTOR = 20
 JOBS = 50
@@ -27,21 +28,22 @@ def rest(sample):
 # Not in `make test` yet: Ray gives a node 30 s to start, which a busy machine does not keep.
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_a_burst_brings_all_nodes_in_one_step_and_everything_goes_again():
+def test_a_burst_brings_all_nodes_in_one_step_and_everything_goes_again(whole):
     """50 jobs at zero: one order of N nodes, every job succeeds, and nothing is left."""
     # `SCALED_BY=serve` shows that Serve's own policy fails here.
     policy = os.environ.get("SCALED_BY", "ours")
-    with ScalingLab.running(Scales().scaled(FACTOR), policy=policy) as lab:
-        at_rest = lab.until(lambda now: "at" in now and now["nodes"] == 0)
+    shipped = timers_of(whole, "demo", "demo")
+    with ScalingLab.running(shipped, FACTOR, policy=policy) as lab:
+        at_rest = lab.until(lambda now: now["nodes"] == 0)
         assert rest(at_rest) == NOTHING
-        assert lab.replicas_added() == []
+        assert lab.logs.replicas_added() == []
 
-        lab.submit(JOBS)
+        lab.jobs.submit(JOBS)
         lab.until(lambda now: now["done"] == JOBS)
-        assert {record.status for record in lab.records()} == {Status.SUCCEEDED}
+        assert {record.status for record in lab.jobs.records()} == {Status.SUCCEEDED}
         # Serve wants all at once, so no node waits for the first one to be at work.
-        assert lab.replicas_added()[0] == NODES
-        assert lab.nodes_ordered(before=lab.generated()[0]["at"]) >= NODES
+        assert lab.logs.replicas_added()[0] == NODES
+        assert lab.logs.nodes_ordered(before=lab.generated()[0]["at"]) >= NODES
         assert max(sample["replicas"] for sample in lab.samples) == NODES
 
         lab.until(lambda now: rest(now) == NOTHING)
@@ -49,4 +51,4 @@ def test_a_burst_brings_all_nodes_in_one_step_and_everything_goes_again():
             # For `python -m bench.autoscaling --from`, which draws it.
             Path(asked).write_text(json.dumps(lab.samples))
         # More, if a busy machine let a node fail to start.
-        assert lab.nodes_removed() >= NODES
+        assert lab.logs.nodes_removed() >= NODES

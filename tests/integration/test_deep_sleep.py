@@ -18,14 +18,15 @@ from bridge.errors import ClusterUnavailable
 from bridge.rayservice import AWAKE_AT, RayService
 from bridge.wake import keep_awake
 from darkroom.kuberay import SERVICES, KubeRay
+from darkroom.names import NAMESPACE, bridges_of
 from darkroom.serve_state import Deployment
 from darkroom.sleep import Cluster, SleepSettings
-from darkroom.sleeper import Sleeper
+from darkroom.sleeper import Sleeper, Verdict
 from darkroom.workloads import Workloads
 from records.memory import MemoryQueue
-from tests.integration.crd_server import NAMESPACE
 from tests.integration.test_kuberay import condition, say, service
 
+REFUSED = Verdict(asleep=False, reason="somebody wrote to it meanwhile")
 IDLE = [
     Deployment(app="demo", name="generator", status="HEALTHY", message="", wanted=0, replicas={})
 ]
@@ -39,7 +40,7 @@ def name(api):
     awake(api, name)
     objects = client.CustomObjectsApi(api)
     keda = ("keda.sh", "v1alpha1", NAMESPACE, "scaledobjects")
-    for bridge in bridges(name):
+    for bridge in bridges_of(name):
         scaled = {
             "apiVersion": "keda.sh/v1alpha1",
             "kind": "ScaledObject",
@@ -53,14 +54,9 @@ def name(api):
     # The other one has never seen any.
     seen = (datetime.now(UTC) - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
     objects.patch_namespaced_custom_object_status(
-        *keda, bridges(name)[0], {"status": {"lastActiveTime": seen}}
+        *keda, bridges_of(name)[0], {"status": {"lastActiveTime": seen}}
     )
     return name
-
-
-def bridges(name):
-    """One for each queue, as the manifests name them."""
-    return f"bridge-{name}", f"bridge-{name}-batch"
 
 
 def awake(api, name):
@@ -111,7 +107,7 @@ def around(api, name):
     settings = SleepSettings.from_env(
         {
             "DARKROOM_RAYSERVICE": f"{NAMESPACE}/{name}",
-            "DARKROOM_BRIDGES": " ".join(bridges(name)),
+            "DARKROOM_BRIDGES": " ".join(bridges_of(name)),
             "DARKROOM_QUEUE_URLS": "http://queue http://batch",
         }
     )
@@ -127,6 +123,18 @@ def around(api, name):
 def sleeper(around, pause=lambda _: None):
     """Three looks without waiting."""
     return Sleeper(around=around, samples=3, over_s=90, idle=timedelta(minutes=30), pause=pause)
+
+
+def pausing(around, look, happens):
+    """The pauses between looks; in look number `look`, the second or a later one, `happens`."""
+    pauses = []
+
+    def pause(_):
+        pauses.append(1)
+        if len(pauses) == look - 1:
+            around.told["meanwhile"] = happens
+
+    return pause
 
 
 def bridges_service(api, name):
@@ -175,15 +183,8 @@ def test_an_idle_service_is_put_to_sleep_and_a_bridge_wakes_it(api, name, around
 def test_a_bridge_that_comes_up_while_the_sleeper_looks_wins(api, name, around, at):
     """Wherever it happens in the last look: the write is refused, 409."""
     around.told["at"] = at
-    looks = []
-
-    def pause(_):
-        looks.append(1)
-        if len(looks) == 2:
-            around.told["meanwhile"] = lambda: wake(api, name)
-
-    verdict = sleeper(around, pause).run()
-    assert (verdict.asleep, verdict.reason) == (False, "somebody wrote to it meanwhile")
+    verdict = sleeper(around, pausing(around, 3, lambda: wake(api, name))).run()
+    assert verdict == REFUSED
     assert not suspended(api, name)
 
 
@@ -219,20 +220,28 @@ def test_a_sleeper_does_not_touch_what_is_coming_up(api, name, around):
     assert not suspended(api, name)
 
 
-def test_two_sleepers_at_once_do_no_harm(api, name, around):
-    """The second finds that it sleeps, or is refused."""
+@pytest.mark.parametrize(
+    ("look", "verdict"),
+    [(2, Verdict(asleep=True, reason="it sleeps already")), (3, REFUSED)],
+    ids=["before the last look", "within it"],
+)
+def test_two_sleepers_at_once_do_no_harm(api, name, around, look, verdict):
+    """Who is second finds that it sleeps, or is refused: it writes nothing."""
     around.told["at"] = "workers"
-    around.told["meanwhile"] = lambda: around.suspend(around.service())
-    assert not suspended(api, name)
-    verdict = sleeper(around).run()
-    assert verdict.reason in ("it sleeps already", "somebody wrote to it meanwhile")
+    first = []
+
+    def other():
+        first.append(around.kuberay.suspend(around.service()).version)
+
+    assert sleeper(around, pausing(around, look, other)).run() == verdict
     assert suspended(api, name)
+    assert [around.service().version] == first
 
 
 @pytest.mark.parametrize("queue", [0, 1])
 def test_keda_has_seen_messages_a_moment_ago(api, name, around, queue):
     """The time is KEDA's own, in the ScaledObject's status; a batch job counts like any other."""
-    bridge = bridges(name)[queue]
+    bridge = bridges_of(name)[queue]
     seen = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     client.CustomObjectsApi(api).patch_namespaced_custom_object_status(
         "keda.sh",

@@ -2,9 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import time
-from pathlib import Path
 
 import pytest
 from discovery_proxy import discovering
@@ -15,12 +12,10 @@ from darkroom.deploy.cluster import MANAGER, NAMESPACE, Cluster
 from darkroom.deploy.definitions import CustomResources
 from darkroom.deploy.farewell import EndedWork, StoppedIntake
 from darkroom.deploy.program import Programs
-from tests.cluster_fixtures import rendering
+from tests.rendered import rendering
 
 #: kubectl asks a great deal: three minutes and a half.
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
-ROOT = Path(__file__).resolve().parents[2]
-SERVER = ROOT.parent / "shared/kube/crd-server"
 
 
 class NoFunctions:
@@ -31,28 +26,12 @@ class NoFunctions:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
-    """kubectl with a fresh server."""
-    if not SERVER.exists():
-        pytest.skip("shared: there is no API server for custom resources on this machine")
-    for needed in ("etcd", "kubectl"):
-        if shutil.which(needed) is None:
-            pytest.skip(f"shared: {needed} is missing")
-    folder = tmp_path_factory.mktemp("api-server")
-    started = subprocess.run(
-        [SERVER, "start", folder], stdout=subprocess.PIPE, text=True, check=True, timeout=240
-    )
-    try:
-        kubeconfig = Path(started.stdout.split()[-1])
-        with discovering(kubeconfig, folder / "for-kubectl") as proxied:
-            found = Cluster(programs=Programs(), kubeconfig=proxied)
-            for _ in range(60):
-                if "rayservices" in found.kubectl("api-resources", expected=(0, 1)):
-                    break
-                time.sleep(0.5)
-            yield found
-    finally:
-        subprocess.run([SERVER, "stop", folder], check=True)
+def cluster(kubeconfig, tmp_path_factory):
+    """kubectl with a server of its own kinds."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl: it is not on this machine")
+    with discovering(kubeconfig, tmp_path_factory.mktemp("kubectl") / "config") as proxied:
+        yield Cluster(programs=Programs(), kubeconfig=proxied)
 
 
 @pytest.fixture(scope="module")

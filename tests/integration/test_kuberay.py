@@ -8,7 +8,7 @@ from kubernetes import client
 
 from darkroom.errors import ClusterError, Conflict, NotInCluster, TookTooLong
 from darkroom.kuberay import GROUP, JOBS, SERVICES, VERSION, KubeRay
-from tests.integration.crd_server import NAMESPACE
+from darkroom.names import NAMESPACE
 
 CONTAINER = {"name": "ray", "image": "example/ray:1"}
 CLUSTER = {

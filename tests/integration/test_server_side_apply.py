@@ -1,17 +1,11 @@
 """What we render, given to a real API server for custom resources: applied, and applied again."""
 
-import shutil
 import ssl
-import subprocess
-import time
-from pathlib import Path
 
 import httpx
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
-SERVER = ROOT.parent / "shared/kube/crd-server"
 #: Kinds -> how the server calls them in its paths.
 PLURALS = {
     "EC2NodeClass": "ec2nodeclasses",
@@ -36,9 +30,9 @@ class ApiServer:
             base_url=cluster["server"], verify=context, timeout=60, trust_env=False
         )
 
-    def apply(self, manifest, *, manager="darkroom", subresource="", dry_run=False, force=False):
+    def apply(self, manifest, *, manager="darkroom", subresource="", dry_run=False):
         """Server-side apply; the object as it is stored then."""
-        query = {"fieldManager": manager, "fieldValidation": "Strict", "force": force}
+        query = {"fieldManager": manager, "fieldValidation": "Strict"}
         if dry_run:
             query["dryRun"] = "All"
         answer = self._http.patch(
@@ -59,10 +53,6 @@ class ApiServer:
         """Let go of its connections."""
         self._http.close()
 
-    def answers(self):
-        """Whether it has ours among its kinds."""
-        return self._http.get("/apis/ray.io/v1/rayservices").is_success
-
 
 class Refused(Exception):
     """What the server says is wrong."""
@@ -77,26 +67,11 @@ def path_of(manifest):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(kubeconfig):
     """A real one, on loopback."""
-    if not SERVER.exists():
-        pytest.skip("shared: there is no API server for custom resources on this machine")
-    if shutil.which("etcd") is None:
-        pytest.skip("shared: the API server needs etcd (Debian: etcd-server)")
-    folder = tmp_path_factory.mktemp("api-server")
-    started = subprocess.run(
-        [SERVER, "start", folder], capture_output=True, text=True, check=True, timeout=240
-    )
-    server = ApiServer(Path(started.stdout.split()[-1]))
-    try:
-        for _ in range(60):
-            if server.answers():
-                break
-            time.sleep(0.5)
-        yield server
-    finally:
-        server.close()
-        subprocess.run([SERVER, "stop", folder], check=True)
+    server = ApiServer(kubeconfig)
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="module")

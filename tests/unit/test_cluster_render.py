@@ -12,7 +12,7 @@ from darkroom.cluster.installation import Installation
 from darkroom.cluster.render import Rendering
 from darkroom.cluster.template import read_objects
 from jobs.catalogue import Catalogue
-from tests.cluster_fixtures import ROOT, rendering, two_runtimes
+from tests.rendered import ROOT, rendering, two_runtimes
 
 DIGEST = "registry.invalid/a@sha256:" + "0" * 64
 

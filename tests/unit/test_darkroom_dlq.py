@@ -6,8 +6,8 @@ import pytest
 
 from darkroom import cli
 from darkroom.errors import NoStack, NothingParked, NotReplayable
-from darkroom.installation import Installation
 from darkroom.parked import chosen, parked, replay
+from darkroom.parking import Parking
 from darkroom.state import write_state
 from jobs.message import Message
 from jobs.outcome import Outcome
@@ -23,9 +23,9 @@ from records.record import Record, job_key
 
 
 @pytest.fixture
-def on(queue) -> Installation:
+def on(queue) -> Parking:
     """An installation in memory."""
-    return Installation(
+    return Parking(
         parked=MemoryQueue(),
         table=MemoryTable(),
         store=MemoryStore(),
@@ -124,7 +124,7 @@ class TestCommands:
     @pytest.fixture
     def run(self, on, monkeypatch, capsys):
         """A function that runs a command line on the installation; (status, document)."""
-        monkeypatch.setattr(Installation, "find", lambda *_: on)
+        monkeypatch.setattr(Parking, "find", lambda *_: on)
 
         def ran(*arguments):
             status = cli.run(["dlq", *arguments, "--json"])
@@ -154,7 +154,7 @@ def test_the_stack_that_is_up_is_found_by_its_state(tmp_path, monkeypatch):
     """Where no variable names an installation."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(NoStack, match="darkroom up"):
-        Installation.find(None, {})
+        Parking.find(None, {})
     operator = {
         "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
         "AWS_REGION": "us-east-1",
@@ -165,6 +165,6 @@ def test_the_stack_that_is_up_is_found_by_its_state(tmp_path, monkeypatch):
         "DARKROOM_JOBS_TOPIC_ARN": "arn:aws:sns:us-east-1:0:jobs",
     }
     write_state({"operator": operator, "parked": {"demo": "http://127.0.0.1:1/0/parked"}})
-    assert Installation.find("demo", {}).store.bucket == "outputs"
+    assert Parking.find("demo", {}).store.bucket == "outputs"
     with pytest.raises(NoStack, match="nosuch"):
-        Installation.find("nosuch", {})
+        Parking.find("nosuch", {})

@@ -5,6 +5,11 @@ import pytest
 from records.errors import Unavailable
 from tests.integration.keda import Keda, ScaledObject
 
+#: The mission's.
+FIGURES = ScaledObject(
+    queue_length=10, max_replicas=5, polling_s=5, cooldown_s=300, stabilization_s=300
+)
+
 
 @pytest.fixture
 def keda():
@@ -17,7 +22,7 @@ def keda():
             raise Unavailable("down")
         return 0, messages[0]  # all in flight: with `scaleOnInFlight` they count
 
-    made = Keda(spec=ScaledObject(), depth=depth, scale=steps.append)
+    made = Keda(spec=FIGURES, depth=depth, scale=steps.append)
     made.messages, made.steps = messages, steps
     return made
 

@@ -1,4 +1,4 @@
-"""The AWS side of an installation, for who looks after it: found by variables or by state."""
+"""Where a runtime's parked messages lie, on AWS or here: found by variables or by state."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from records.topic import Topic
 
 
 @dataclass(frozen=True, kw_only=True)
-class Installation:
+class Parking:
     """One runtime's parked messages, and what it takes to send them again."""
 
     parked: Queue

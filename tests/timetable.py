@@ -9,7 +9,7 @@ from darkroom.cluster.timers import Timers
 from serve_app import scaling
 from serve_app.settings import ServeSettings
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -45,12 +45,14 @@ def timers_of(manifests, runtime, queue) -> Timers:
         bridge_grace=bridge.grace_s,
         bridge_pod_grace=bridge_pod["terminationGracePeriodSeconds"],
         to_zero=serve.idle_s,
+        depth_poll=serve.depth_poll_s,
         look_back=scaling.LOOK_BACK_S,
         metrics=scaling.METRICS_INTERVAL_S,
         shutdown=scaling.SHUTDOWN_S,
         drain=float(environment(worker)["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"]),
         worker_grace=worker["terminationGracePeriodSeconds"],
-        ray_idle=group["idleTimeoutSeconds"],
+        ray_tick=float(named(cluster["autoscalerOptions"])["AUTOSCALER_UPDATE_INTERVAL_S"]),
+        ray_idle=cluster["autoscalerOptions"]["idleTimeoutSeconds"],
         old_cluster=service["rayClusterDeletionDelaySeconds"],
         node_grace=seconds(nodes["template"]["spec"]["terminationGracePeriod"]),
         node_empty=seconds(nodes["disruption"]["consolidateAfter"]),
@@ -67,7 +69,12 @@ def timers_of(manifests, runtime, queue) -> Timers:
 
 def environment(pod):
     """The plain variables of a pod's first container."""
-    return {each["name"]: each["value"] for each in pod["containers"][0]["env"] if "value" in each}
+    return named(pod["containers"][0])
+
+
+def named(container):
+    """The plain variables of anything that has an `env`."""
+    return {each["name"]: each["value"] for each in container["env"] if "value" in each}
 
 
 def in_terraform(file, pattern):
