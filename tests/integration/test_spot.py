@@ -25,9 +25,10 @@ def test_a_job_on_a_spot_node_that_is_told_to_go_succeeds_and_is_painted_once(wh
     """The node drains: the job ends there, and nobody begins it anew."""
     shipped = timers_of(whole, "demo", "demo")
     with ScalingLab.running(shipped, 20, autoscaled=False, job_s=JOB_S) as lab:
-        for name in WORKERS:
+        for number, name in enumerate(WORKERS, start=1):
             lab.start_worker(name)
-        lab.until(lambda now: now["nodes"] == len(WORKERS))
+            # One after the other: Ray gives each 30 s to be known to the head.
+            lab.until(lambda now, number=number: now["nodes"] == number)
         lab.jobs.submit(1)
         lab.until(lambda now: lab.generated())
 
