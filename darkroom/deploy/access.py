@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from darkroom.deploy.cluster import NAMESPACE, Cluster, write_kubeconfig
+from darkroom.deploy.cluster import Cluster, write_kubeconfig
 from darkroom.deploy.errors import DeployError, NotReady, translated_here
 from darkroom.deploy.program import KUBECTL, find
 from darkroom.deploy.step import Standing
+from darkroom.names import NAMESPACE
 
 #: What can be opened -> (service, its port, the port here). `{runtime}` is filled in.
 TARGETS = {

@@ -10,12 +10,12 @@ from typing import Any
 
 from darkroom.deploy.errors import ProgramFailed
 from darkroom.deploy.program import HELM, KUBECTL, Programs
+from darkroom.names import FIELD_MANAGER
 from records.errors import ObjectMissing, translated
 
-NAMESPACE = "darkroom"
 #: By which KEDA leaves a ScaledObject alone.
 PAUSED = "autoscaling.keda.sh/paused"
-MANAGER = ("--server-side", "--field-manager", "darkroom")
+MANAGER = ("--server-side", "--field-manager", FIELD_MANAGER)
 _ABSENT = ("NotFound", "doesn't have a resource type")
 
 

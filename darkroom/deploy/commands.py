@@ -21,7 +21,8 @@ from darkroom.deploy.plan import Deployment
 from darkroom.deploy.program import Programs
 from darkroom.deploy.runner import run
 from darkroom.deploy.vpc import read_vpc
-from darkroom.deploy.wanted import EXPOSURES, OVERLAYS, ROOT, Vpc, Wanted
+from darkroom.deploy.wanted import EXPOSURES, ROOT, Vpc, Wanted
+from darkroom.names import OVERLAYS
 from darkroom.output import Json, emit
 from darkroom.screen import people
 from jobs.catalogue import Catalogue

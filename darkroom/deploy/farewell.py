@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from darkroom.deploy.cluster import NAMESPACE, PAUSED, Cluster
+from darkroom.deploy.cluster import PAUSED, Cluster
 from darkroom.deploy.errors import NotReady
 from darkroom.deploy.smoke import inbox_prefix
 from darkroom.deploy.step import Standing
+from darkroom.names import NAMESPACE
 from records.errors import ObjectMissing, translated
 
 _LOOK_S = 10

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from darkroom.deploy.cluster import NAMESPACE, Cluster
+from darkroom.deploy.cluster import Cluster
 from darkroom.deploy.smoke import Nodes
-
-_SELECTED = "darkroom/nodes"
+from darkroom.names import GPU_NODES, NAMESPACE, NODES
 
 
 @dataclass(frozen=True)
@@ -18,7 +17,7 @@ class ClusterNodes(Nodes):
         return [
             node["metadata"]["name"]
             for node in self.cluster.items("nodes")
-            if node["metadata"].get("labels", {}).get(_SELECTED) == "gpu"
+            if node["metadata"].get("labels", {}).get(NODES) == GPU_NODES
         ]
 
     def pulled(self) -> list[str]:

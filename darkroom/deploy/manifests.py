@@ -8,8 +8,9 @@ from darkroom.cluster.images import Images
 from darkroom.cluster.installation import Installation
 from darkroom.cluster.render import Rendering
 from darkroom.cluster.snapshot import Snapshot
-from darkroom.deploy.cluster import MANAGER, NAMESPACE, PAUSED, Cluster
+from darkroom.deploy.cluster import MANAGER, PAUSED, Cluster
 from darkroom.deploy.step import Standing
+from darkroom.names import NAMESPACE
 from jobs.catalogue import Catalogue
 
 _READY_S = 900

@@ -4,8 +4,9 @@ import base64
 from dataclasses import dataclass
 from typing import Any
 
-from darkroom.deploy.cluster import NAMESPACE, Cluster
+from darkroom.deploy.cluster import Cluster
 from darkroom.deploy.step import Standing
+from darkroom.names import NAMESPACE
 from records.errors import translated
 
 #: Secret in the cluster -> (its key, the last part of the name in Secrets Manager).

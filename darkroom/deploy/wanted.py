@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.deploy.errors import Unfit
+from darkroom.names import OVERLAYS
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "infra/terraform"
-OVERLAYS = ("dev", "prod")
 EXPOSURES = ("none", "internal", "public")
 _NAME = re.compile(r"^[a-z][a-z0-9-]{1,22}[a-z0-9]$")
 

@@ -8,10 +8,11 @@ from discovery_proxy import discovering
 
 from darkroom.cluster.crds import crd_dir
 from darkroom.cluster.errors import CannotValidate
-from darkroom.deploy.cluster import MANAGER, NAMESPACE, Cluster
+from darkroom.deploy.cluster import MANAGER, Cluster
 from darkroom.deploy.definitions import CustomResources
 from darkroom.deploy.farewell import EndedWork, StoppedIntake
 from darkroom.deploy.program import Programs
+from darkroom.names import NAMESPACE
 from tests.rendered import rendering
 
 #: kubectl asks a great deal: three minutes and a half.
