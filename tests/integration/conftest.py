@@ -26,9 +26,9 @@ def api(kubeconfig: Path) -> Iterator[client.ApiClient]:
         yield connection
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def stack() -> Iterator[ServeStack]:
-    """One Ray for all tests of a module; starting it takes seconds."""
+    """One Ray for the tests that speak with it; starting it takes half a minute."""
     with running_stack() as running:
         yield running
 

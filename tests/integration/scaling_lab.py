@@ -179,6 +179,18 @@ class ScalingLab:
 
     def start_worker(self, name):
         """A node as KubeRay's worker pods are: `ray start --block`. `name` is 56 hex digits."""
+        nodes = self.sample()["nodes"]
+
+        def is_known(now):
+            # Ray gives it 30 s, which a busy machine does not keep; a pod would be begun again.
+            if not self.workers[name].running:
+                self._start_ray(name)
+            return now["nodes"] > nodes
+
+        self._start_ray(name)
+        self.until(is_known)
+
+    def _start_ray(self, name):
         options = {
             "address": f"{HOST}:{self._gcs_port}",
             "node-ip-address": HOST,

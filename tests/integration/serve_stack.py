@@ -121,10 +121,12 @@ def running_stack():
         shutil.rmtree(folder / "gone")
         yield ServeStack(folder, process, ready["serve_url"])
     finally:
-        if process is not None:
-            with process.stdout:
-                stop(process)
-        shutil.rmtree(folder)
+        try:
+            if process is not None:
+                with process.stdout:
+                    stop(process)
+        finally:
+            shutil.rmtree(folder)
 
 
 def stop(process):

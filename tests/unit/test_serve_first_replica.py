@@ -26,7 +26,7 @@ class Controller:
         return self.script.pop(0) if len(self.script) > 1 else self.script[0]
 
 
-def waited(*script, policy_s=0.05, start_timeout_s=0.5):
+def waited(*script, policy_s=0.05, start_timeout_s=60):
     """How often the controller was asked until the job went on."""
     controller = Controller(*script)
     waiting = first_replica(
