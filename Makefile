@@ -26,9 +26,8 @@ JOBS ?= 100
 CRD_DIR ?= $(wildcard ../shared/crds)
 IMAGES ?= api bridge ui serve-cpu
 IMAGE_TAG ?= $(shell git rev-parse --short HEAD)
-# Two at a time; those with Ray or a model want both cores for themselves.
+# Two at a time. Those with Ray or a model want both cores for themselves, and no other's Ray.
 LIGHT := tests/unit tests/contract $(if $(FAST),,tests/deploy)
-HEAVY := tests/integration tests/faults tests/e2e tests/cluster
 PACKAGES := jobs records client api bridge serve_app gradio_ui loadtest darkroom
 
 .DEFAULT_GOAL := help
@@ -73,10 +72,10 @@ manifests: install
 crds: install
 	@$(VENV)/bin/python -m darkroom.cluster.crd_files .cache/crds
 
-# Then a job through two of them.
+# Then a job through all of them, if all are wanted.
 images: install
 	@TAG=$(IMAGE_TAG) docker/images.sh $(IMAGES)
-	@$(VENV)/bin/python docker/smoke.py $(IMAGE_TAG)
+	$(if $(filter-out $(IMAGES),api bridge ui serve-cpu),,@$(VENV)/bin/python docker/smoke.py $(IMAGE_TAG))
 
 # Resolved for GPU nodes, wherever this runs, with the hash of every wheel; nothing is installed.
 lock-gpu: install
@@ -99,7 +98,8 @@ lint: install
 
 test: lint $(if $(FAST),,$(CHECKOV))
 	$(VENV)/bin/pytest -n 2 --dist loadgroup $(LIGHT)
-	$(if $(FAST),,$(VENV)/bin/pytest $(HEAVY))
+	$(if $(FAST),,$(VENV)/bin/pytest tests/integration)
+	$(if $(FAST),,$(VENV)/bin/pytest tests/faults tests/e2e tests/cluster)
 
 test-deploy: install
 	$(VENV)/bin/pytest -m "long or not long" tests/deploy

@@ -3,7 +3,8 @@
     python -m bench.autoscaling --out docs/images/autoscaling.png
 
 Runs the lab of tests/integration/test_autoscaling.py, or with `--from FILE` draws what an earlier
-run has written down beside its picture. Times are a twentieth of the shipped ones.
+run has written down beside its picture. Times are a twentieth of the shipped
+ones, but for a few that no machine could follow.
 """
 
 import argparse
@@ -62,7 +63,7 @@ def draw(samples: list[dict[str, Any]], out: Path) -> None:
         axis.set_ylim(bottom=0)
         axis.text(0.99, 0.85, owner, transform=axis.transAxes, ha="right", va="top", color="#666")
         axis.spines[["top", "right"]].set_visible(False)
-    axes[-1].set_xlabel(f"seconds; every time of the scaling is 1/{FACTOR} of the shipped one")
+    axes[-1].set_xlabel(f"seconds; times of the scaling are 1/{FACTOR} of the shipped ones")
     figure.suptitle(f"{JOBS} jobs at zero: all nodes in one step, and back to nothing")
     figure.tight_layout()
     figure.savefig(out, dpi=110)

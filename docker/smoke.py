@@ -74,7 +74,8 @@ def main(tag: str) -> int:
             shown = run_demo(stack, prompt="a red circle on a blue background", out=Path("out"))
             page = httpx.get(stack.ui_url, trust_env=False)
     finally:
-        _buildah("rm", *ImageStack.containers)
+        if ImageStack.containers:
+            _buildah("rm", *ImageStack.containers)
     sys.stdout.write(f"{shown.view.status}: {shown.post_to_notice_s:.1f} s, {shown.images[0]}\n")
     sys.stdout.write(f"{stack.ui_url}: {page.status_code}\n")
     return 0 if page.is_success else 1

@@ -24,12 +24,7 @@ def timers_of(manifests, runtime, queue) -> Timers:
     sleeper = manifests.one("CronJob", f"deep-sleep-{runtime}")["spec"]["jobTemplate"]["spec"]
     sweeper = manifests.one("CronJob", "sweeper")["spec"]
     nodes = manifests.one("NodePool", "cpu" if group["groupName"] == "cpu" else "gpu-spot")["spec"]
-    bridge = BridgeSettings.from_env(
-        environment(bridge_pod)
-        | {"DARKROOM_RUNTIMES": str(ROOT / "runtimes.yaml")}
-        # The catalogue of a test may have more runtimes than the committed one.
-        | {"DARKROOM_RUNTIME": "demo"}
-    )
+    bridge = _bridge(environment(bridge_pod))
     serve = ServeSettings.from_env(environment(head))
     assert sweeper["schedule"] == "* * * * *"
     return Timers(
@@ -64,6 +59,14 @@ def timers_of(manifests, runtime, queue) -> Timers:
         sleep_after=float(environment(sleeper["template"]["spec"])["DARKROOM_SLEEP_AFTER_S"]),
         sleep_look=float(environment(sleeper["template"]["spec"])["DARKROOM_SLEEP_OVER_S"]),
         sleep_most=sleeper["activeDeadlineSeconds"],
+    )
+
+
+def _bridge(told):
+    runtimes = str(ROOT / "runtimes.yaml")
+    # The catalogue of a test may have more runtimes than the committed one.
+    return BridgeSettings.from_env(
+        told | {"DARKROOM_RUNTIMES": runtimes, "DARKROOM_RUNTIME": "demo"}
     )
 
 

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+from boto3.exceptions import S3UploadFailedError
 
 from darkroom.errors import DarkroomError
 
@@ -71,6 +72,8 @@ def translated_here() -> Iterator[None]:
     """
     try:
         yield
+    except S3UploadFailedError as error:  # boto3's own, no child of botocore's
+        raise Unanswered(str(error)) from error
     except httpx.HTTPStatusError as error:
         # Without the address's query: of an object that is its permission.
         answer = error.response

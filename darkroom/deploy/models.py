@@ -45,11 +45,10 @@ class DefaultModel:
         for key, file in self._keys():
             if self._same(key, file):
                 continue
-            # One call: boto3's own upload fails of errors that are none of botocore's.
-            with translated(f"S3 PutObject {key}"), file.open("rb") as body:
-                self.s3.put_object(
-                    Bucket=self.bucket, Key=key, Body=body, Metadata={_SHA: _digest(file)}
-                )
+            # In parts: S3 takes no more than 5 GiB at once, and there are larger weights.
+            self.s3.upload_file(
+                str(file), self.bucket, key, ExtraArgs={"Metadata": {_SHA: _digest(file)}}
+            )
 
     def undo(self) -> None:
         """Nothing: the bucket is Terraform's, and stays if it may not be deleted."""

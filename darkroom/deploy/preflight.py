@@ -1,5 +1,6 @@
 """What is looked at before anything is changed: nothing here writes."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -7,7 +8,7 @@ from typing import Any
 
 from darkroom.deploy import quota
 from darkroom.deploy.errors import Unfit
-from darkroom.deploy.leftovers import INSTALLATION_TAG, each_is_ours
+from darkroom.deploy.leftovers import INSTALLATION_TAG
 from darkroom.deploy.program import Found
 from darkroom.deploy.quota import Demand, Finding, Quota, Reading
 from darkroom.deploy.step import Standing
@@ -118,6 +119,8 @@ def _counts(connect: Callable[[str], Any], installation: str) -> Mapping[Quota, 
     """What this installation has already is a part of what it needs, so it does not count."""
     ec2, s3 = connect("ec2"), connect("s3")
     own = {"Key": INSTALLATION_TAG, "Value": installation}
+    # Of data, or with the account's number, of the state: `darkroom-dev` is not `darkroom`.
+    buckets = re.compile(rf"{re.escape(installation)}-(outputs|models|\d{{12}})-")
 
     def others(found: Sequence[Mapping[str, Any]]) -> int:
         return sum(own not in each.get("Tags", ()) for each in found)
@@ -126,7 +129,7 @@ def _counts(connect: Callable[[str], Any], installation: str) -> Mapping[Quota, 
         quota.VPCS: lambda: others(ec2.describe_vpcs()["Vpcs"]),
         quota.ADDRESSES: lambda: others(ec2.describe_addresses()["Addresses"]),
         quota.BUCKETS: lambda: sum(
-            not each_is_ours(each["Name"], installation) for each in s3.list_buckets()["Buckets"]
+            not buckets.match(each["Name"]) for each in s3.list_buckets()["Buckets"]
         ),
     }
 

@@ -16,8 +16,8 @@ class Standing:
 class Step(Protocol):
     """All three may be called at any time and any number of times: a run may be killed anywhere.
 
-    `check` changes nothing. `apply` goes on from whatever an earlier `apply` left; `undo` from
-    whatever there is, nothing included.
+    `check` changes nothing of what an installation is. `apply` goes on from whatever an earlier
+    `apply` left; `undo` from whatever there is, nothing included.
     """
 
     @property

@@ -137,8 +137,7 @@ class Walk:
         if sample.dtype != torch.float32:
             return self._scaled(sample, timestep)
         self._state["is_scale_input_called"] = True
-        remembered = _remembered(self._scheduler) if self._remembers else []
-        return sample * self._row(timestep, remembered).scale
+        return sample * self._row(timestep, _remembered(self._scheduler)).scale
 
     def _row(self, timestep: Any, remembered: Sequence[Tensor | None]) -> Row:
         """The row of where it is: its counters, and what it remembers by now."""

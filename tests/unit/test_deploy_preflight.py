@@ -241,7 +241,12 @@ def test_a_second_run_does_not_count_what_the_first_has_made():
             return {"Addresses": [self.own]}
 
         def list_buckets(self):
-            return {"Buckets": [{"Name": "demo-outputs-1-us-west-2"}, {"Name": "weights"}]}
+            return {
+                "Buckets": [
+                    {"Name": "demo-outputs-1-us-west-2"},
+                    {"Name": "demo-dev-outputs-1-us-west-2"},
+                ]
+            }
 
     codes = {"L-F678F1CE": 5.0, "L-0263D0A3": 5.0, "L-DC2B2D3D": 100.0}
     services = {"service-quotas": Quotas(codes)}
