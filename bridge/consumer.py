@@ -136,7 +136,8 @@ class Consumer:
                 case Leave():
                     log.warning("lease lost")
         except RecordsError as error:
-            log.warning("verdict not carried out", reason=str(error))
+            wanted = getattr(verdict, "reason", type(verdict).__name__.lower())
+            log.warning("verdict not carried out", verdict=wanted, reason=str(error))
 
     async def _drain(self, grace_s: float, hurry: asyncio.Event) -> None:
         structlog.get_logger().info("draining", in_hand=len(self._in_hand))
