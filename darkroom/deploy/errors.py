@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-from boto3.exceptions import S3UploadFailedError
 
 from darkroom.errors import DarkroomError
 
@@ -72,8 +71,6 @@ def translated_here() -> Iterator[None]:
     """
     try:
         yield
-    except S3UploadFailedError as error:  # boto3's own, no child of botocore's
-        raise Unanswered(str(error)) from error
     except httpx.HTTPStatusError as error:
         # Without the address's query: of an object that is its permission.
         answer = error.response

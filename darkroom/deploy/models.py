@@ -45,10 +45,11 @@ class DefaultModel:
         for key, file in self._keys():
             if self._same(key, file):
                 continue
-            # In parts: S3 takes no more than 5 GiB at once, and there are larger weights.
-            self.s3.upload_file(
-                str(file), self.bucket, key, ExtraArgs={"Metadata": {_SHA: _digest(file)}}
-            )
+            # In parts: S3 takes no more than 5 GiB at once, and there are larger weights. As a
+            # stream: of a file's name boto3 makes errors of its own.
+            with translated(f"S3 PutObject {key}"), file.open("rb") as body:
+                more = {"Metadata": {_SHA: _digest(file)}}
+                self.s3.upload_fileobj(body, self.bucket, key, ExtraArgs=more)
 
     def undo(self) -> None:
         """Nothing: the bucket is Terraform's, and stays if it may not be deleted."""
