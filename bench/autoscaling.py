@@ -3,8 +3,8 @@
     python -m bench.autoscaling --out docs/images/autoscaling.png
 
 Runs the lab of tests/integration/test_autoscaling.py, or with `--from FILE` draws what an earlier
-run has written down beside its picture. Times are a twentieth of the shipped
-ones, but for a few that no machine could follow.
+run has written down beside its picture. Times are a twentieth of the
+shipped ones, but for a few that no machine could follow.
 """
 
 import argparse

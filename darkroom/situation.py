@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from darkroom.names import CAPACITY, COMPONENT, GPU
+from darkroom.names import CAPACITY, COMPONENT, GPU, RAY_WORKER
 from darkroom.observed import Observed
 from darkroom.serve_state import Deployment
 
@@ -73,7 +73,7 @@ class Situation:
         return [pod for pod in self.pods or () if _labels(pod).get(COMPONENT) == component]
 
     def _workers(self) -> list[Document]:
-        return self._pods("ray-worker")
+        return self._pods(RAY_WORKER)
 
     def _why(self, pod: Document) -> str:
         """Why a pod is not ready: its placement, its containers, what others say of it."""

@@ -7,10 +7,8 @@ from typing import Any
 from kubernetes import client
 
 from darkroom.kuberay import translated
-from darkroom.names import COMPONENT, RUNTIME
+from darkroom.names import COMPONENT, RAY_WORKER, RUNTIME
 
-#: As the manifests label them; a batch's pods carry the same runtime, and KubeRay's own labels.
-_WORKER = "ray-worker"
 #: Seconds for one call.
 _CALL_S = 10
 
@@ -35,7 +33,7 @@ class Workloads:
 
     def worker_pods(self, runtime: str) -> list[dict[str, Any]]:
         """The runtime's Ray workers, as documents."""
-        return [pod for pod in self.pods(runtime) if _label(pod, COMPONENT) == _WORKER]
+        return [pod for pod in self.pods(runtime) if _label(pod, COMPONENT) == RAY_WORKER]
 
     def pods(self, runtime: str) -> list[dict[str, Any]]:
         """All pods of one runtime, as documents."""

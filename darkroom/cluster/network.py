@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from darkroom.names import COMPONENT, NAMESPACE, OURS
+from darkroom.names import COMPONENT, NAMESPACE, OURS, RAY_HEAD, RAY_WORKER
 
 #: Never reached as AWS or the Internet: our own network, and the node's own services.
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16")
@@ -42,7 +42,7 @@ def _ours(component: str) -> Peer:
     return Peer(component, component=True)
 
 
-HEAD, WORKER, BATCH = _ours("ray-head"), _ours("ray-worker"), _ours("batch")
+HEAD, WORKER, BATCH = _ours(RAY_HEAD), _ours(RAY_WORKER), _ours("batch")
 BRIDGE, DEAD, SWEEPER = _ours("bridge"), _ours("dead-letter-worker"), _ours("sweeper")
 WEBHOOKS, UI, SLEEP = _ours("webhook-worker"), _ours("ui"), _ours("deep-sleep")
 

@@ -6,13 +6,11 @@ from typing import Any
 
 from darkroom.cluster.finding import Finding
 from darkroom.cluster.pods import all_pods, pods_of
-from darkroom.names import COMPONENT, CPU_NODES, SYSTEM_NODES
+from darkroom.names import COMPONENT, CPU_NODES, RAY_HEAD, RAY_WORKER, SYSTEM_NODES
 
 Manifests = Sequence[Mapping[str, Any]]
 #: What is there, or comes by a clock, while nothing is asked of the system.
-_IDLE = frozenset(
-    {"ray-head", "ui", "webhook-worker", "sweeper", "dead-letter-worker", "deep-sleep"}
-)
+_IDLE = frozenset({RAY_HEAD, "ui", "webhook-worker", "sweeper", "dead-letter-worker", "deep-sleep"})
 #: Pods that no manifest makes: `darkroom batch` does.
 _ELSEWHERE = ({COMPONENT: "batch"},)
 
@@ -63,7 +61,7 @@ def system_group(manifests: Manifests) -> Iterator[Finding]:
         if component not in _IDLE or pod.node_groups() == {SYSTEM_NODES}:
             continue
         # A head that sleeps leaves its node behind; only that makes one worth its while.
-        if component == "ray-head" and sleeping and pod.node_groups() == {CPU_NODES}:
+        if component == RAY_HEAD and sleeping and pod.node_groups() == {CPU_NODES}:
             continue
         detail = f"{pod.role}: idles, and does not select the system group"
         yield Finding.of("system-group", pod.owner, detail)
@@ -71,7 +69,7 @@ def system_group(manifests: Manifests) -> Iterator[Finding]:
 
 def budgets(manifests: Manifests) -> Iterator[Finding]:
     """GPU workers have no budget: it would hold the drain back that saves their jobs."""
-    workers = [pod for pod in all_pods(manifests) if pod.labels.get(COMPONENT) == "ray-worker"]
+    workers = [pod for pod in all_pods(manifests) if pod.labels.get(COMPONENT) == RAY_WORKER]
     for manifest in manifests:
         if manifest.get("kind") == "PodDisruptionBudget":
             selector = manifest["spec"]["selector"].get("matchLabels", {})

@@ -84,7 +84,8 @@ class Infrastructure:
 
     def _begin(self) -> None:
         # An adoption that was killed left it, and every plan would import the same again.
-        self._blocks.unlink(missing_ok=True)
+        if self._blocks.exists():  # where the module cannot be written, it never was
+            self._blocks.unlink()
         self.package()
         self.terraform.init()
         if self.unlock:

@@ -1,16 +1,12 @@
 """The jobs of a scaling lab: accepted, put into the queue, and what has become of them."""
 
-from datetime import UTC, datetime
-
-from jobs.inputs import TextToImage
-from jobs.job import Job
 from jobs.message import Message
-from jobs.uid import new_uid
 from records.accept import accept
 from records.aws import S3Store, SqsQueue
 from records.clock import now_ms
 from records.dynamo import DynamoTable
 from records.record import Record, job_key
+from tests.integration.serve_stack import make_job
 
 #: SQS takes so many messages at once.
 _BATCH = 10
@@ -19,12 +15,11 @@ _BATCH = 10
 class LabJobs:
     """Jobs of the runtime `demo`; `client` gives the boto3 client of a service."""
 
-    def __init__(self, client, cloud, catalogue):
+    def __init__(self, client, cloud):
         self._sqs, self._url = client("sqs"), cloud.queues["demo"].jobs
         self._table = DynamoTable(client("dynamodb"), cloud.table)
         self._store = S3Store(client("s3"), cloud.bucket)
         self._notices = SqsQueue(client("sqs"), cloud.notice_queues["checker"])
-        self._model = catalogue.model("demo", "tiny")
         self._uids = []
         #: Jobs whose notice has come.
         self.done = 0
@@ -33,7 +28,7 @@ class LabJobs:
         """Accept so many jobs, then have them in the queue all at once."""
         entries = []
         for seed in range(1, jobs + 1):
-            job = self._job(seed)
+            job = make_job(seed=seed)
             accept(
                 self._table, self._store, job, fingerprint=job.uid, republish_at=now_ms() + 10**9
             )
@@ -44,18 +39,6 @@ class LabJobs:
             self._sqs.send_message_batch(
                 QueueUrl=self._url, Entries=entries[start : start + _BATCH]
             )
-
-    def _job(self, seed):
-        uid = new_uid()
-        return Job(
-            uid=uid,
-            id=uid,
-            runtime="demo",
-            model="tiny",
-            input=self._model.resolve(TextToImage(prompt="a red circle", seed=seed)),
-            prefix="default",
-            created_at=datetime.now(UTC),
-        )
 
     def hear(self):
         """Take the notices that have come."""

@@ -129,7 +129,7 @@ class ScalingLab:
         catalogue = Catalogue.from_yaml(CATALOGUE)
         self.cloud = create_cloud(catalogue, connect=self.client, subscribers=["checker"])
         self.queue = SqsQueue(self.client("sqs"), self.cloud.queues["demo"].jobs)
-        self.jobs = LabJobs(self.client, self.cloud, catalogue)
+        self.jobs = LabJobs(self.client, self.cloud)
         bridges = catalogue.runtime("demo").bridges
         self.keda = Keda(
             spec=ScaledObject(

@@ -47,6 +47,13 @@ def step(tmp_path, ecr, *, path=None):
     )
 
 
+def expect_login(stub):
+    """ECR gives a token for the registry."""
+    token = base64.b64encode(f"AWS:{SECRET}".encode()).decode()
+    answer = {"authorizationToken": token, "proxyEndpoint": f"https://{REGISTRY}"}
+    stub.add_response("get_authorization_token", {"authorizationData": [answer]}, {})
+
+
 def expect(stub, *, there):
     """What ECR is asked for one target, and answers."""
     wanted = {"repositoryName": "demo/serve"}
@@ -91,11 +98,9 @@ def test_an_image_is_built_for_the_nodes_architecture_and_the_token_is_given_not
     """A command line is seen by everybody on the machine."""
     taken = f'if [ "$1" = login ]; then cat > {tmp_path}/given; fi'
     told = folder("docker", "Docker version 28.2", taken)
-    token = base64.b64encode(f"AWS:{SECRET}".encode()).decode()
     ecr = client("http://127.0.0.1:9", "ecr")
     with Stubber(ecr) as stub:
-        answer = {"authorizationToken": token, "proxyEndpoint": f"https://{REGISTRY}"}
-        stub.add_response("get_authorization_token", {"authorizationData": [answer]}, {})
+        expect_login(stub)
         expect(stub, there=False)
         expect(stub, there=True)
         expect_kept(stub)
@@ -111,11 +116,9 @@ def test_an_image_is_built_for_the_nodes_architecture_and_the_token_is_given_not
 def test_a_push_that_ecr_knows_nothing_of_is_said(tmp_path, folder):
     """It goes to another registry, perhaps; an assertion would not tell."""
     folder("docker", "Docker version 28.2", "exit 0")
-    token = base64.b64encode(b"AWS:token").decode()
     ecr = client("http://127.0.0.1:9", "ecr")
     with Stubber(ecr) as stub:
-        answer = {"authorizationToken": token, "proxyEndpoint": f"https://{REGISTRY}"}
-        stub.add_response("get_authorization_token", {"authorizationData": [answer]}, {})
+        expect_login(stub)
         expect(stub, there=False)
         expect(stub, there=False)
         with pytest.raises(NotReady, match="docker has pushed serve-cpu"):
