@@ -9,7 +9,9 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextModel
 
 from training import autoencoder, denoiser, text_encoder
+from training.attempts import attempts
 from training.autoencoder import (
+    WIDE,
     autoencoder_loss,
     build_autoencoder,
     decoding_half,
@@ -19,7 +21,6 @@ from training.denoiser import LatentPictures, build_unet, denoiser_loss
 from training.export import export
 from training.grounding import AttentionSight, ground_of
 from training.latents import COUNT, cached_latents, latent_scenes, standardise
-from training.redrawn import redrawn
 from training.stage import Stage
 from training.text_encoder import (
     FactReader,
@@ -28,6 +29,7 @@ from training.text_encoder import (
     load_tokenizer,
     mute_pieces,
 )
+from training.widening import widened
 
 #: Seconds between two exports of the averaged weights while the denoiser learns.
 EXPORT_EVERY_S = 600.0
@@ -60,16 +62,19 @@ class Course:
             return False
         pictures = self._pictures(vae, texts)
         unet = self._denoiser(vae, pictures)
-        if unet is None or not self._polish(vae, pictures, unet):
+        if unet is None:
             return False
-        export(vae, texts, unet, folder=self.output)
+        polished = self._polish(vae, pictures, unet)
+        if polished is None:
+            return False
+        export(polished, texts, unet, folder=self.output)
         return True
 
     def _autoencoder(self) -> AutoencoderKL | None:
         if self.start_from is not None:
             learnt = AutoencoderKL.from_pretrained(self.start_from / "vae", dtype=torch.float32)
             # Into a fresh one, which does not write down where it comes from.
-            kept = build_autoencoder()
+            kept = AutoencoderKL.from_config(dict(learnt.config))
             kept.load_state_dict(learnt.state_dict())
             kept.register_to_config(scaling_factor=learnt.config.scaling_factor)
             return kept.to(self.device).eval()
@@ -146,8 +151,10 @@ class Course:
 
     def _polish(
         self, vae: AutoencoderKL, pictures: LatentPictures, unet: UNet2DConditionModel
-    ) -> bool:
-        drawn = redrawn(pictures, unet, folder=self.folder, device=self.device)
+    ) -> AutoencoderKL | None:
+        drawn = attempts(pictures, vae, unet, folder=self.folder, device=self.device)
+        if vae.config.block_out_channels != WIDE:
+            vae = widened(vae, WIDE).to(self.device)
         stage = Stage(
             autoencoder.POLISH_PLAN, decoding_half(vae), folder=self.folder, device=self.device
         )
@@ -158,4 +165,4 @@ class Course:
             deadline=self.deadline,
         )
         stage.use_averaged()
-        return stage.is_finished
+        return vae if stage.is_finished else None

@@ -48,6 +48,12 @@ def _fill(item: Item, top: int) -> NDArray[np.float32]:
     return rows
 
 
+def tones(colour: str) -> list[NDArray[np.float32]]:
+    """All that an item of this colour is painted with: itself and, in stripes, its shade."""
+    plain = np.array(COLOURS[colour], np.float32)
+    return [plain, _shade(plain)]
+
+
 def _shade(colour: NDArray[np.float32]) -> NDArray[np.float32]:
     """A darker tone of the same hue; black can only become lighter."""
     if colour.max() < 40:

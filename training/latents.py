@@ -4,8 +4,10 @@ from itertools import islice
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import torch
 from diffusers import AutoencoderKL
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import trange  # type: ignore[import-untyped]
 
@@ -43,6 +45,14 @@ def cached_latents(
     latents = torch.cat(chunks)
     checkpoint.save(path, {"latents": latents, "mark": mark})
     return latents
+
+
+def decoded(autoencoder: AutoencoderKL, latents: Tensor) -> list[NDArray[np.uint8]]:
+    """Pictures of latents: n of (64, 64, 3), 0-255."""
+    with torch.no_grad():
+        values = autoencoder.decode(latents).sample.clamp(-1, 1)
+    pixels = ((values + 1) * 127.5).round().to(torch.uint8)
+    return list(pixels.permute(0, 2, 3, 1).cpu().numpy())
 
 
 def standardise(autoencoder: AutoencoderKL, scenes: list[Scene], *, device: str) -> None:

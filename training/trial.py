@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from training.captions import any_wording
 from training.checker import Verdict, judge, look
 from training.drawing import as_tensor
+from training.latents import decoded
 from training.scene import Scene
 from training.split import held_out_scenes
 
@@ -96,7 +97,5 @@ def round_trip(pipe: DiffusionPipeline, pictures: Sequence[Picture]) -> list[Pic
     for start in range(0, len(pictures), BATCH):
         with torch.no_grad():
             latents = pipe.vae.encode(as_tensor(list(pictures[start : start + BATCH])))
-            output = pipe.vae.decode(latents.latent_dist.mode()).sample.clamp(-1, 1)
-        pixels = ((output + 1) * 127.5).round().to(torch.uint8)
-        restored += list(pixels.permute(0, 2, 3, 1).numpy())
+        restored += decoded(pipe.vae, latents.latent_dist.mode())
     return restored
