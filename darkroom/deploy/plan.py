@@ -12,6 +12,7 @@ from darkroom.cluster.snapshot import Snapshot, resolve
 from darkroom.deploy.access import KubeAccess
 from darkroom.deploy.account import Account
 from darkroom.deploy.cluster import Cluster, write_kubeconfig
+from darkroom.deploy.daemons import Daemons
 from darkroom.deploy.definitions import CustomResources
 from darkroom.deploy.farewell import DrainedJobs, EndedNodes, EndedWork, StoppedIntake
 from darkroom.deploy.gpu_nodes import ClusterNodes
@@ -22,7 +23,7 @@ from darkroom.deploy.leftovers import Leftovers
 from darkroom.deploy.manifests import AppliedManifests, RenderedManifests
 from darkroom.deploy.memory import Memory
 from darkroom.deploy.models import DefaultModel
-from darkroom.deploy.operators import OPERATORS, Operator
+from darkroom.deploy.operators import Operator, operators_of
 from darkroom.deploy.preflight import Preflight, demand
 from darkroom.deploy.program import ALL, Programs, find
 from darkroom.deploy.secrets import KubernetesSecrets
@@ -65,9 +66,10 @@ class Deployment:
             self.state_bucket,
             self.infrastructure,
             self.images,
+            # Before the snapshot: what GPU nodes run beside our images only the cluster knows.
+            self.access,
             self.snapshot,
             self.rendered,
-            self.access,
             CustomResources(cluster=self.cluster, folder=self.wanted.home / "crds"),
             *self.operators(),
             KubernetesSecrets(
@@ -115,14 +117,7 @@ class Deployment:
 
     def operators(self) -> list[Operator]:
         """In the order of their installation."""
-        return [
-            Operator(
-                cluster=self.cluster,
-                operator=name,
-                values=self.wanted.manifests / f"operators/{name}.yaml",
-            )
-            for name in OPERATORS
-        ]
+        return operators_of(self.cluster, self.wanted.manifests)
 
     @property
     def cluster(self) -> Cluster:
@@ -224,7 +219,10 @@ class Deployment:
             ec2=self.connect("ec2"),
             ssm=self.connect("ssm"),
             images=self.wanted.images_file,
-            contents=lambda images: contents_of(images, self.connect("ecr")),
+            contents=lambda images: [
+                *contents_of(images, self.connect("ecr")),
+                *Daemons(cluster=self.cluster, say=self.journal.say).contents(),
+            ],
             say=self.journal.say,
         )
 
