@@ -12,7 +12,7 @@ from typing import Any
 
 from darkroom.deploy.cluster import PAUSED, Cluster
 from darkroom.deploy.errors import NotReady
-from darkroom.deploy.smoke import inbox_prefix
+from darkroom.deploy.inbox import inbox_prefix
 from darkroom.deploy.step import Standing
 from darkroom.names import NAMESPACE
 from records.errors import ObjectMissing, translated

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from darkroom.deploy.smoke import inbox_prefix
+from darkroom.deploy.inbox import inboxes
 from darkroom.deploy.snapshots import delete, listed
 from darkroom.deploy.step import Standing
 from records.errors import RecordsError, translated
@@ -104,9 +104,7 @@ class Leftovers:
 
     def _inboxes(self) -> Iterator[tuple[str, Callable[[], object]]]:
         sqs = self.connect("sqs")
-        with translated("SQS ListQueues"):
-            found = sqs.list_queues(QueueNamePrefix=inbox_prefix(self.installation))
-        for url in found.get("QueueUrls", ()):
+        for url in inboxes(sqs, self.installation):
             yield f"queue {url}", _deleting(sqs.delete_queue, QueueUrl=url)
 
 

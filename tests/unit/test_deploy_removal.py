@@ -9,12 +9,12 @@ from darkroom.deploy.account import Account
 from darkroom.deploy.cluster import PAUSED
 from darkroom.deploy.errors import NotReady
 from darkroom.deploy.farewell import DrainedJobs, EndedNodes, half_way
+from darkroom.deploy.inbox import inbox_prefix
 from darkroom.deploy.journal import Journal
 from darkroom.deploy.leftovers import Leftovers
 from darkroom.deploy.manifests import AppliedManifests
 from darkroom.deploy.plan import Deployment
 from darkroom.deploy.program import Programs
-from darkroom.deploy.smoke import inbox_prefix
 from darkroom.deploy.wanted import Wanted
 
 
