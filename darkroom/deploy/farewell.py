@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from darkroom.deploy.cluster import PAUSED, Cluster
+from darkroom.deploy.cluster import BY_REMOVAL, PAUSED, Cluster
 from darkroom.deploy.errors import NotReady
 from darkroom.deploy.inbox import inbox_prefix
 from darkroom.deploy.step import Standing
@@ -71,10 +71,19 @@ class StoppedIntake(_Removal):
                 )
         except ObjectMissing:
             pass  # the API is gone already
-        if self.cluster is not None and self.cluster.items("scaledobjects", namespace=NAMESPACE):
-            self.cluster.kubectl(
-                "annotate", "scaledobjects", "--all", "-n", NAMESPACE, "--overwrite",
-                f"{PAUSED}=true",
+        if self.cluster is not None:
+            self._pause(self.cluster)
+
+    def _pause(self, cluster: Cluster) -> None:
+        scaling = [
+            each["metadata"]["name"]
+            for each in cluster.items("scaledobjects", namespace=NAMESPACE)
+            if PAUSED not in each["metadata"].get("annotations", {})
+        ]
+        if scaling:
+            cluster.kubectl(
+                "annotate", "scaledobjects", *scaling, "-n", NAMESPACE, "--overwrite",
+                f"{PAUSED}=true", f"{BY_REMOVAL}=true",
             )  # fmt: skip
 
 

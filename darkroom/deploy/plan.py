@@ -77,7 +77,9 @@ class Deployment:
                 secrets=self.connect("secretsmanager"),
                 installation=self.wanted.name,
             ),
-            AppliedManifests(cluster=self.cluster, folder=self.wanted.manifests),
+            AppliedManifests(
+                cluster=self.cluster, folder=self.wanted.manifests, say=self.journal.say
+            ),
             self.model,
             self.smoke,
         ]

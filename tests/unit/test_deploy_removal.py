@@ -6,9 +6,9 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from darkroom.deploy.account import Account
-from darkroom.deploy.cluster import PAUSED
+from darkroom.deploy.cluster import BY_REMOVAL, PAUSED
 from darkroom.deploy.errors import NotReady
-from darkroom.deploy.farewell import DrainedJobs, EndedNodes, half_way
+from darkroom.deploy.farewell import DrainedJobs, EndedNodes, StoppedIntake, half_way
 from darkroom.deploy.inbox import inbox_prefix
 from darkroom.deploy.journal import Journal
 from darkroom.deploy.leftovers import Leftovers
@@ -71,10 +71,10 @@ def test_the_queue_of_a_smoke_test_that_was_killed_goes(connect):
 
 
 class Kubectl:
-    """A cluster with Ray ready and one ScaledObject, which somebody has paused."""
+    """A cluster with Ray ready and two ScaledObjects, the first of which somebody has paused."""
 
     def __init__(self):
-        self.annotations = {PAUSED: "true"}
+        self.annotations = {"bridge-demo": {PAUSED: "true"}, "bridge-demo-batch": {}}
         self.different = set()
 
     def kubectl(self, verb, *words, **_):
@@ -82,35 +82,87 @@ class Kubectl:
             return "another" * (words[-1] in self.different)
         if verb == "apply":
             self.different.discard(words[-1])
-        if verb == "annotate" and words[-1] == f"{PAUSED}-":
-            self.annotations.pop(PAUSED)
+        if verb == "annotate":
+            for name in self.annotations.keys() & set(words):
+                self._annotate(self.annotations[name], words)
         return ""
+
+    def _annotate(self, annotations, words):
+        for mark in (PAUSED, BY_REMOVAL):
+            if f"{mark}-" in words:
+                del annotations[mark]
+            if f"{mark}=true" in words:
+                annotations[mark] = "true"
 
     def items(self, kind, **_):
         if kind == "rayservices":
             return [{"status": {"conditions": [{"type": "Ready", "status": "True"}]}}]
-        return [{"metadata": {"annotations": self.annotations}}]
+        return [
+            {"metadata": {"name": name, "annotations": annotations}}
+            for name, annotations in self.annotations.items()
+        ]
 
 
-def test_a_deploy_after_a_removal_that_stopped_lets_keda_scale_again(tmp_path):
+@pytest.fixture
+def kubectl():
+    return Kubectl()
+
+
+@pytest.fixture
+def said():
+    """What a person is told."""
+    return []
+
+
+@pytest.fixture
+def manifests(kubectl, said, tmp_path):
+    """The step that applies ours."""
+    return AppliedManifests(cluster=kubectl, folder=tmp_path, say=said.append)
+
+
+def test_a_deploy_after_a_removal_that_stopped_lets_keda_scale_again(
+    connect, kubectl, manifests, said
+):
     """No apply changes what another has written: the pause would stay for ever."""
-    step = AppliedManifests(cluster=Kubectl(), folder=tmp_path)
-    assert not step.check().done
-    step.apply()
-    assert step.check().done
+    kubectl.annotations["bridge-demo"] = {}
+    StoppedIntake(functions=connect("lambda"), installation="demo", cluster=kubectl).apply()
+    assert all(PAUSED in marks for marks in kubectl.annotations.values())
+    assert not manifests.check().done
+    manifests.apply()
+    assert manifests.check().done
+    assert kubectl.annotations == {"bridge-demo": {}, "bridge-demo-batch": {}}
+    assert said == [
+        "scales again, after a removal that was not ended: bridge-demo, bridge-demo-batch"
+    ]
+
+
+def test_what_a_person_has_paused_stays_so_and_is_said(kubectl, manifests, said):
+    """Whoever paused it had a reason; whoever deploys would wonder why nothing moves."""
+    standing = manifests.check()
+    assert standing.done
+    manifests.apply()
+    assert kubectl.annotations["bridge-demo"] == {PAUSED: "true"}
+    for text in (standing.says, *said):
+        assert "left so: bridge-demo. Their jobs wait" in text
+        assert f"kubectl annotate scaledobjects -n darkroom bridge-demo {PAUSED}-" in text
+    assert len(said) == 1
+
+
+def test_a_removal_does_not_make_a_persons_pause_its_own(connect, kubectl, manifests):
+    """A deploy after it lets only those scale that the removal has paused."""
+    StoppedIntake(functions=connect("lambda"), installation="demo", cluster=kubectl).apply()
+    manifests.apply()
+    assert kubectl.annotations == {"bridge-demo": {PAUSED: "true"}, "bridge-demo-batch": {}}
 
 
 @pytest.mark.parametrize("part", [".", "operators/disruption.yaml"])
-def test_all_that_is_applied_is_compared_first(tmp_path, part):
+def test_all_that_is_applied_is_compared_first(kubectl, manifests, part):
     """A budget that differs is a difference, too."""
-    kubectl = Kubectl()
-    kubectl.annotations = {}
-    step = AppliedManifests(cluster=kubectl, folder=tmp_path)
-    assert step.check().done
-    kubectl.different = {str(tmp_path / part)}
-    assert not step.check().done
-    step.apply()
-    assert step.check().done
+    assert manifests.check().done
+    kubectl.different = {str(manifests.folder / part)}
+    assert not manifests.check().done
+    manifests.apply()
+    assert manifests.check().done
 
 
 def test_a_removal_that_stops_says_how_it_stands_and_both_ways_on():
