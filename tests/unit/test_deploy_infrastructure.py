@@ -9,7 +9,7 @@ from moto import mock_aws
 
 from darkroom.deploy.errors import ProgramFailed
 from darkroom.deploy.infrastructure import Infrastructure
-from darkroom.deploy.memory import Memory
+from darkroom.deploy.memory import Memory, Recalled
 from darkroom.deploy.program import Programs
 from darkroom.deploy.terraform import Backend
 from darkroom.deploy.terraform import Terraform as RealTerraform
@@ -141,13 +141,14 @@ def test_a_removal_uses_what_the_installation_was_deployed_with():
     asked = Wanted(name="demo", region="us-east-1")
     with mock_aws():
         memory = Memory(s3=boto3.client("s3", region_name="us-east-1"), bucket="demo-tfstate")
-        assert memory.recall(asked) == asked
+        nothing = Recalled(wanted=asked, runtimes=None)
+        assert memory.recall(asked) == nothing
         memory.s3.create_bucket(Bucket=memory.bucket)
-        assert memory.recall(asked) == asked
-        memory.keep(deployed)
+        assert memory.recall(asked) == nothing
+        memory.keep(deployed, {"painter": "any", "demo": "any"})
         recalled = memory.recall(asked)
-    assert recalled.variables() == deployed.variables()
-    assert recalled.overlay == "prod"
+    assert recalled.wanted.variables() == deployed.variables()
+    assert (recalled.wanted.overlay, recalled.runtimes) == ("prod", ["demo", "painter"])
 
 
 @pytest.fixture
