@@ -18,6 +18,8 @@ class Recalled:
     wanted: Wanted
     #: None: nobody has written it down.
     runtimes: Collection[str] | None
+    #: Whether anything was written down; else `wanted` is as it was asked.
+    known: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +45,7 @@ class Memory:
             with translated(f"S3 GetObject {_KEY}", missing=MISSING | {"NoSuchBucket"}):
                 text = self.s3.get_object(Bucket=self.bucket, Key=_KEY)["Body"].read()
         except ObjectMissing:
-            return Recalled(wanted=wanted, runtimes=None)
+            return Recalled(wanted=wanted, runtimes=None, known=False)
         found = json.loads(text)
         deployed = replace(wanted, overlay=found["overlay"], extra=found["variables"])
-        return Recalled(wanted=deployed, runtimes=found.get("runtimes"))
+        return Recalled(wanted=deployed, runtimes=found.get("runtimes"), known=True)

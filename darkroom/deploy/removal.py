@@ -36,6 +36,13 @@ def removal(deployment: Deployment, cluster: Cluster | None) -> list[Step]:
 
 
 def as_deployed(deployment: Deployment) -> Deployment:
-    """The same with the options that it was deployed with."""
-    found = deployment.memory.recall(deployment.wanted)
+    """The same with the options that it was deployed with; if nobody knows, that is said."""
+    wanted = deployment.wanted
+    found = deployment.memory.recall(wanted)
+    if not found.known and deployment.state_bucket.exists():
+        deployment.journal.say(
+            f"nobody has written down what {wanted.name} was deployed with. Taken for granted: "
+            f"--overlay {wanted.overlay}, and no other option. Another one is said by --overlay; "
+            "and `darkroom deploy` with all its options writes them down"
+        )
     return replace(deployment, wanted=found.wanted, runtimes=found.runtimes)

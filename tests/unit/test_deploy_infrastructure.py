@@ -141,12 +141,13 @@ def test_a_removal_uses_what_the_installation_was_deployed_with():
     asked = Wanted(name="demo", region="us-east-1")
     with mock_aws():
         memory = Memory(s3=boto3.client("s3", region_name="us-east-1"), bucket="demo-tfstate")
-        nothing = Recalled(wanted=asked, runtimes=None)
+        nothing = Recalled(wanted=asked, runtimes=None, known=False)
         assert memory.recall(asked) == nothing
         memory.s3.create_bucket(Bucket=memory.bucket)
         assert memory.recall(asked) == nothing
         memory.keep(deployed, {"painter": "any", "demo": "any"})
         recalled = memory.recall(asked)
+    assert recalled.known
     assert recalled.wanted.variables() == deployed.variables()
     assert (recalled.wanted.overlay, recalled.runtimes) == ("prod", ["demo", "painter"])
 

@@ -299,6 +299,17 @@ def begun(deployment):
     bucket.s3.create_bucket(Bucket=bucket.bucket, CreateBucketConfiguration=place)
 
 
+def test_an_overlay_that_nobody_wrote_down_is_said_to_be_assumed(deployment, recalled, said):
+    """With how to say another; of an installation without a state nothing is assumed."""
+    assert (recalled().wanted.overlay, said) == ("dev", [])
+    begun(deployment)
+    assert recalled().wanted.overlay == "dev"
+    assert "Taken for granted: --overlay dev, and no other option" in said[0]
+    assert "is said by --overlay" in said[0]
+    assert recalled(overlay="prod").wanted.overlay == "prod"
+    assert "--overlay prod" in said[1]
+
+
 def test_what_was_written_down_is_used_without_a_word(deployment, recalled, said):
     """Its runtimes, too: runtimes.yaml may have others by now, and queues have their names."""
     begun(deployment)
