@@ -15,6 +15,8 @@ from records.errors import ObjectMissing, translated
 
 #: By which KEDA leaves a ScaledObject alone.
 PAUSED = "autoscaling.keda.sh/paused"
+#: Beside it, where a removal has paused: what a person has paused stays as that person left it.
+BY_REMOVAL = "darkroom/paused-by-removal"
 MANAGER = ("--server-side", "--field-manager", FIELD_MANAGER)
 _ABSENT = ("NotFound", "doesn't have a resource type")
 

@@ -19,6 +19,7 @@ from darkroom.deploy.lambda_package import build_package
 from darkroom.deploy.leftovers import carrying
 from darkroom.deploy.plan import Deployment
 from darkroom.deploy.program import Programs
+from darkroom.deploy.removal import as_deployed, removal
 from darkroom.deploy.runner import run
 from darkroom.deploy.vpc import read_vpc
 from darkroom.deploy.wanted import EXPOSURES, ROOT, Vpc, Wanted
@@ -125,23 +126,27 @@ def destroy(
     ] = False,
     drain: Annotated[float, typer.Option(help="minutes to wait for jobs that are queued")] = 0,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    overlay: Annotated[
+        str, typer.Option(help=f"{' or '.join(OVERLAYS)}, where nobody wrote down which it was")
+    ] = "dev",
     unlock: Unlock = None,
     as_json: Json = False,
 ) -> None:
     """Take an installation away, in the order that orphans nothing; say what is left."""
     catalogue = Catalogue.from_yaml((ROOT / "runtimes.yaml").read_text("utf-8"))
-    wanted = Wanted(name=name, region=region)
-    deployment = _deployment(wanted, catalogue, optional=False).as_deployed()
+    wanted = Wanted(name=name, region=region, overlay=overlay)
+    deployment = as_deployed(_deployment(wanted, catalogue, optional=False))
     deployment = replace(deployment, unlock=unlock, delete_data=delete_data, drain_s=60 * drain)
     account = deployment.account.id
     again = wanted.command("destroy") + (" --delete-data" if delete_data else "")
+    again += f" --overlay {overlay}" if overlay != "dev" else ""
     data = "with all images and records" if delete_data else "but for images, records and models"
     asked = f"{name} in {account}, {region}, {data}. Its name, to go on"
     # On stderr, as all that is for people: stdout is for --json.
     if not yes and typer.prompt(asked, err=True) != name:
         raise Unfit("that is another name: nothing was changed")
-    run(deployment.destroy(deployment.reached()), deployment.journal, again=half_way(again))
-    left, silent = carrying(deployment.connect, name)
+    run(removal(deployment, deployment.reached()), deployment.journal, again=half_way(again))
+    left, silent = carrying(deployment.connect, deployment.names)
     for each in silent:
         people.print(f"not asked: {each}", markup=False)
     document = {"left": left, "not_asked": silent}

@@ -6,25 +6,20 @@ operators, Terraform, and then whatever still carries the name.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from darkroom.deploy.cluster import PAUSED, Cluster
+from darkroom.deploy.cluster import BY_REMOVAL, PAUSED, Cluster
 from darkroom.deploy.errors import NotReady
-from darkroom.deploy.smoke import inbox_prefix
 from darkroom.deploy.step import Standing
 from darkroom.names import NAMESPACE
 from records.errors import ObjectMissing, translated
 
 _LOOK_S = 10
-_GONE = frozenset({"ResourceNotFoundException", "QueueDoesNotExist",
-                   "AWS.SimpleQueueService.NonExistentQueue"})  # fmt: skip
+_GONE = frozenset({"ResourceNotFoundException"})
 #: In this order: what makes others goes first.
 _WORK = ("scaledobjects", "rayjobs", "rayservices", "rayclusters", "services")
-#: Queues without jobs, and those whose messages wait for a person.
-_NO_JOBS = frozenset({"interruptions", "undelivered", "webhooks"})
-_UNROUTED, _PARKED = "unrouted", "-parked"
 #: Of EC2, what one of Karpenter's nodes may leave.
 _NODE_TAG = "karpenter.sh/nodepool"
 _INTERFACE_GONE = frozenset({"InvalidNetworkInterfaceID.NotFound", "InvalidNetworkInterface.InUse"})
@@ -71,66 +66,20 @@ class StoppedIntake(_Removal):
                 )
         except ObjectMissing:
             pass  # the API is gone already
-        if self.cluster is not None and self.cluster.items("scaledobjects", namespace=NAMESPACE):
-            self.cluster.kubectl(
-                "annotate", "scaledobjects", "--all", "-n", NAMESPACE, "--overwrite",
-                f"{PAUSED}=true",
+        if self.cluster is not None:
+            self._pause(self.cluster)
+
+    def _pause(self, cluster: Cluster) -> None:
+        scaling = [
+            each["metadata"]["name"]
+            for each in cluster.items("scaledobjects", namespace=NAMESPACE)
+            if PAUSED not in each["metadata"].get("annotations", {})
+        ]
+        if scaling:
+            cluster.kubectl(
+                "annotate", "scaledobjects", *scaling, "-n", NAMESPACE, "--overwrite",
+                f"{PAUSED}=true", f"{BY_REMOVAL}=true",
             )  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True)
-class DrainedJobs(_Removal):
-    """Jobs that are accepted end, as far as `wait_s` goes; the others are listed."""
-
-    sqs: Any
-    installation: str
-    say: Callable[[str], None]
-    wait_s: float
-    sleep: Callable[[float], None] = time.sleep
-
-    name = "drain the jobs"
-    takes = "as long as they take, or --drain"
-
-    def apply(self) -> None:
-        """Wait; then say what is left in which queue, and go on."""
-        waited = 0.0
-        while any(map(self._drains, left := self.left())) and waited < self.wait_s:
-            self.sleep(_LOOK_S)
-            waited += _LOOK_S
-        for queue, jobs in left.items():
-            fate = "that nobody will do (their records say `queued`)"
-            if not self._drains(queue):
-                fate = "that were put aside; they go with the queue"
-            self.say(f"{queue}: {jobs} jobs {fate}")
-
-    def _drains(self, queue: str) -> bool:
-        return queue != f"{self.installation}-{_UNROUTED}" and not queue.endswith(_PARKED)
-
-    def left(self) -> Mapping[str, int]:
-        """Queue -> its messages, of those that have any."""
-        with translated("SQS ListQueues"):
-            pages = self.sqs.get_paginator("list_queues").paginate(
-                QueueNamePrefix=f"{self.installation}-"
-            )
-            urls = [url for page in pages for url in page.get("QueueUrls", ())]
-        found = {url.rpartition("/")[2]: self._depth(url) for url in urls}
-        inboxes = inbox_prefix(self.installation)
-        return {
-            queue: depth
-            for queue, depth in found.items()
-            if depth
-            and queue.removeprefix(f"{self.installation}-") not in _NO_JOBS
-            and not queue.startswith(inboxes)
-        }
-
-    def _depth(self, url: str) -> int:
-        counts = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        try:
-            with translated("SQS GetQueueAttributes", missing=_GONE):
-                found = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=counts)
-        except ObjectMissing:
-            return 0
-        return sum(int(each) for each in found.get("Attributes", {}).values())
 
 
 @dataclass(frozen=True, kw_only=True)

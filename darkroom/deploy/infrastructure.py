@@ -83,9 +83,6 @@ class Infrastructure:
             self._destroy(_targets(going) if kept else [])
 
     def _begin(self) -> None:
-        # An adoption that was killed left it, and every plan would import the same again.
-        if self._blocks.exists():  # where the module cannot be written, it never was
-            self._blocks.unlink()
         self.package()
         self.terraform.init()
         if self.unlock:
@@ -105,29 +102,24 @@ class Infrastructure:
         self.terraform.apply()
 
     def _take_over(self, found: list[str]) -> None:
+        terraform = self.terraform.linked()
+        blocks = terraform.module / "adopted.tf.json"
         adopted: dict[str, str] = {}
-        try:
-            while found:
-                more = Adoption.of(found, self.terraform.planned(), self.secrets).ids
-                if not more.keys() - adopted.keys():
-                    raise ProgramFailed(f"could not take over {', '.join(more)}")
-                adopted |= more
-                self._blocks.write_text(Adoption(ids=adopted).blocks(), "utf-8")
-                self.terraform.plan()
-                try:
-                    self.terraform.apply()
-                    found = []
-                except ProgramFailed as failed:
-                    # Terraform stops at the first names that are taken; there may be others.
-                    found = unknown_to_state(str(failed))
-                    if not found:
-                        raise
-        finally:
-            self._blocks.unlink(missing_ok=True)
-
-    @property
-    def _blocks(self) -> Path:
-        return self.terraform.module / "adopted.tf.json"
+        while found:
+            more = Adoption.of(found, terraform.planned(), self.secrets).ids
+            if not more.keys() - adopted.keys():
+                raise ProgramFailed(f"could not take over {', '.join(more)}")
+            adopted |= more
+            blocks.write_text(Adoption(ids=adopted).blocks(), "utf-8")
+            terraform.plan()
+            try:
+                terraform.apply()
+                found = []
+            except ProgramFailed as failed:
+                # Terraform stops at the first names that are taken; there may be others.
+                found = unknown_to_state(str(failed))
+                if not found:
+                    raise
 
     def _write_outputs(self) -> None:
         self.outputs.parent.mkdir(parents=True, exist_ok=True)

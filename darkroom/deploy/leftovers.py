@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from darkroom.deploy.smoke import inbox_prefix
+from darkroom.deploy.inbox import inboxes
+from darkroom.deploy.ownership import FUNCTIONS, Names
 from darkroom.deploy.snapshots import delete, listed
 from darkroom.deploy.step import Standing
 from records.errors import RecordsError, translated
@@ -30,8 +31,6 @@ _LISTINGS: tuple[tuple[str, str, str, str | None], ...] = (
     ("cloudformation", "list_stacks", "StackSummaries", "StackName"),
 )
 INSTALLATION_TAG = "darkroom:installation"
-#: As infra/terraform/api.tf names them behind the installation's name.
-_FUNCTIONS = ("api", "authorizer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +71,7 @@ class Leftovers:
         # Lambda's last line, and EKS's, may come after Terraform has deleted their groups. Whole
         # names and folders only: `darkroom-dev` begins like `darkroom`, and is another one.
         for prefix in (
-            *(f"/aws/lambda/{self.installation}-{function}" for function in _FUNCTIONS),
+            *(f"/aws/lambda/{self.installation}-{function}" for function in FUNCTIONS),
             f"/aws/eks/{self.installation}/",
             f"/aws/containerinsights/{self.installation}/",
         ):
@@ -104,9 +103,7 @@ class Leftovers:
 
     def _inboxes(self) -> Iterator[tuple[str, Callable[[], object]]]:
         sqs = self.connect("sqs")
-        with translated("SQS ListQueues"):
-            found = sqs.list_queues(QueueNamePrefix=inbox_prefix(self.installation))
-        for url in found.get("QueueUrls", ()):
+        for url in inboxes(sqs, self.installation):
             yield f"queue {url}", _deleting(sqs.delete_queue, QueueUrl=url)
 
 
@@ -125,20 +122,20 @@ def _deleting(call: Callable[..., object], **named: str) -> Callable[[], object]
     return deleted
 
 
-def carrying(connect: Callable[[str], Any], installation: str) -> tuple[list[str], list[str]]:
-    """(what in the account still carries the name, which services could not be asked)."""
+def carrying(connect: Callable[[str], Any], names: Names) -> tuple[list[str], list[str]]:
+    """(what in the account is still of the installation, which services could not be asked)."""
     found, silent = [], []
     for service, operation, items, name in _LISTINGS:
         try:
             for each in _pages(connect(service), operation, items):
                 called = str(each[name] if name else each)
-                if each_is_ours(called, installation) and not _is_past(each):
+                if names.owns(service, called) and not _is_past(each):
                     found.append(f"{service}: {called}")
         except RecordsError as error:
             silent.append(f"{service}: {error}")
     try:
         named = {each.partition(": ")[2].rpartition(":")[2] for each in found}
-        for arn in _tagged(connect("resourcegroupstaggingapi"), installation):
+        for arn in _tagged(connect("resourcegroupstaggingapi"), names.installation):
             if arn.rpartition(":")[2] not in named:
                 found.append(f"tag: {arn}{_end_of(connect, arn)}")
     except RecordsError as error:
@@ -154,14 +151,6 @@ def _end_of(connect: Callable[[str], Any], arn: str) -> str:
         key = connect("kms").describe_key(KeyId=arn)["KeyMetadata"]
     at = key.get("DeletionDate")
     return f" (costs nothing, goes by itself on {at:%Y-%m-%d})" if at else ""
-
-
-def each_is_ours(called: str, installation: str) -> bool:
-    """Whether a name, a URL or an ARN is of the installation, not of one with a longer name."""
-    last = called.rpartition("/")[2] if "://" in called else called.rpartition(":")[2]
-    words = last.replace("/", "-").replace("_", "-").strip("-")
-    words = words.removeprefix("aws-lambda-").removeprefix("aws-eks-")
-    return words in (installation, f"{installation}Stack") or words.startswith(f"{installation}-")
 
 
 def _is_past(each: Any) -> bool:

@@ -8,7 +8,7 @@ from darkroom.cluster.images import Images
 from darkroom.cluster.installation import Installation
 from darkroom.cluster.render import Rendering
 from darkroom.cluster.snapshot import Snapshot
-from darkroom.deploy.cluster import MANAGER, PAUSED, Cluster
+from darkroom.deploy.cluster import BY_REMOVAL, MANAGER, PAUSED, Cluster
 from darkroom.deploy.step import Standing
 from darkroom.names import NAMESPACE
 from jobs.catalogue import Catalogue
@@ -55,6 +55,7 @@ class AppliedManifests:
 
     cluster: Cluster
     folder: Path
+    say: Callable[[str], None]
 
     name = "manifests applied"
     takes = "3 to 10 minutes: the first image on the system node"
@@ -67,17 +68,22 @@ class AppliedManifests:
         )
         services = self.cluster.items("rayservices", namespace=NAMESPACE)
         ready = bool(services) and all(map(_ready, services))
-        return Standing(done=not differs and ready and not self._paused())
+        done = not differs and ready and not self._paused(by_removal=True)
+        return Standing(done=done, says=self._still_paused() if done else "")
 
     def apply(self) -> None:
         """Apply, and wait for the RayServices. A conflict is somebody's edit: not forced."""
         for each in self._parts():
             self.cluster.kubectl("apply", *MANAGER, *each)
-        if self._paused():
+        if begun := self._paused(by_removal=True):
             # By a removal that was begun and not ended.
             self.cluster.kubectl(
-                "annotate", "scaledobjects", "--all", "-n", NAMESPACE, f"{PAUSED}-"
+                "annotate", "scaledobjects", *begun, "-n", NAMESPACE, f"{PAUSED}-", f"{BY_REMOVAL}-"
             )
+            self.say(f"scales again, after a removal that was not ended: {', '.join(begun)}")
+        # Before the wait, and before a smoke test that would wait in vain.
+        if still := self._still_paused():
+            self.say(still)
         self.cluster.kubectl(
             "wait", "rayservices", "--all", "-n", NAMESPACE, "--for=condition=Ready",
             f"--timeout={_READY_S}s", limit_s=_READY_S + 60,
@@ -90,10 +96,21 @@ class AppliedManifests:
         """What no chart brings for its operator, and ours."""
         return [("-f", str(self.folder / "operators/disruption.yaml")), ("-k", str(self.folder))]
 
-    def _paused(self) -> bool:
-        return any(
-            PAUSED in each["metadata"].get("annotations", {})
+    def _paused(self, *, by_removal: bool) -> list[str]:
+        """ScaledObjects that KEDA leaves alone: paused by a removal, or by a person."""
+        return [
+            each["metadata"]["name"]
             for each in self.cluster.items("scaledobjects", namespace=NAMESPACE)
+            if PAUSED in (marks := each["metadata"].get("annotations", {}))
+            and (BY_REMOVAL in marks) is by_removal
+        ]
+
+    def _still_paused(self) -> str:
+        """Of what a person has paused: that it stays so, and how to change that."""
+        names = " ".join(self._paused(by_removal=False))
+        return names and (
+            f"paused by somebody, and left so: {names}. Their jobs wait. To let KEDA scale: "
+            f"kubectl annotate scaledobjects -n {NAMESPACE} {names} {PAUSED}-"
         )
 
 

@@ -1,6 +1,7 @@
 """What an installation was deployed with, beside its state: its removal need not be told."""
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,24 +12,40 @@ _KEY = "deployed-with.json"
 
 
 @dataclass(frozen=True, kw_only=True)
+class Recalled:
+    """What is known of an installation that is there."""
+
+    wanted: Wanted
+    #: None: nobody has written it down.
+    runtimes: Collection[str] | None
+    #: Whether anything was written down; else `wanted` is as it was asked.
+    known: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Memory:
     """One object in the state's bucket. A file of this machine would be unknown to others."""
 
     s3: Any
     bucket: str
 
-    def keep(self, wanted: Wanted) -> None:
+    def keep(self, wanted: Wanted, runtimes: Collection[str]) -> None:
         """Before Terraform changes anything: a removal may follow whatever becomes of it."""
-        document = {"overlay": wanted.overlay, "variables": wanted.variables()}
+        document = {
+            "overlay": wanted.overlay,
+            "variables": wanted.variables(),
+            "runtimes": sorted(runtimes),
+        }
         with translated(f"S3 PutObject {_KEY}"):
             self.s3.put_object(Bucket=self.bucket, Key=_KEY, Body=json.dumps(document).encode())
 
-    def recall(self, wanted: Wanted) -> Wanted:
+    def recall(self, wanted: Wanted) -> Recalled:
         """`wanted` as it was deployed; as it is, if Terraform has never begun."""
         try:
             with translated(f"S3 GetObject {_KEY}", missing=MISSING | {"NoSuchBucket"}):
                 text = self.s3.get_object(Bucket=self.bucket, Key=_KEY)["Body"].read()
         except ObjectMissing:
-            return wanted
+            return Recalled(wanted=wanted, runtimes=None, known=False)
         found = json.loads(text)
-        return replace(wanted, overlay=found["overlay"], extra=found["variables"])
+        deployed = replace(wanted, overlay=found["overlay"], extra=found["variables"])
+        return Recalled(wanted=deployed, runtimes=found.get("runtimes"), known=True)

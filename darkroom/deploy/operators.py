@@ -125,3 +125,11 @@ class Operator:
         # has work in its care, and is never uninstalled for a rollback that failed.
         verb = "uninstall" if status == "pending-install" else "rollback"
         self.cluster.helm(verb, chart.release, "-n", chart.namespace, "--wait")
+
+
+def operators_of(cluster: Cluster, manifests: Path) -> list[Operator]:
+    """All, in the order of their installation, with the values of a rendered folder."""
+    return [
+        Operator(cluster=cluster, operator=name, values=manifests / f"operators/{name}.yaml")
+        for name in OPERATORS
+    ]

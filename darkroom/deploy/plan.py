@@ -1,7 +1,7 @@
-"""The steps of an installation, in order: what `deploy` does, what `destroy` does."""
+"""An installation, and the steps by which it is made, in order."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,24 +12,24 @@ from darkroom.cluster.snapshot import Snapshot, resolve
 from darkroom.deploy.access import KubeAccess
 from darkroom.deploy.account import Account
 from darkroom.deploy.cluster import Cluster, write_kubeconfig
+from darkroom.deploy.daemons import Daemons
 from darkroom.deploy.definitions import CustomResources
-from darkroom.deploy.farewell import DrainedJobs, EndedNodes, EndedWork, StoppedIntake
 from darkroom.deploy.gpu_nodes import ClusterNodes
 from darkroom.deploy.images import GivenImages, PushedImages
 from darkroom.deploy.infrastructure import Infrastructure
 from darkroom.deploy.journal import Journal
-from darkroom.deploy.leftovers import Leftovers
 from darkroom.deploy.manifests import AppliedManifests, RenderedManifests
 from darkroom.deploy.memory import Memory
 from darkroom.deploy.models import DefaultModel
-from darkroom.deploy.operators import OPERATORS, Operator
+from darkroom.deploy.operators import Operator, operators_of
+from darkroom.deploy.ownership import Names
 from darkroom.deploy.preflight import Preflight, demand
 from darkroom.deploy.program import ALL, Programs, find
 from darkroom.deploy.secrets import KubernetesSecrets
 from darkroom.deploy.smoke import SmokeTest
 from darkroom.deploy.snapshot_step import NodeSnapshot, contents_of
 from darkroom.deploy.state_bucket import StateBucket
-from darkroom.deploy.step import Step, Undoing
+from darkroom.deploy.step import Step
 from darkroom.deploy.terraform import Backend, Terraform
 from darkroom.deploy.wanted import MODULE, ROOT, Wanted
 from darkroom.prices import Prices
@@ -53,6 +53,8 @@ class Deployment:
     adopt: bool = False
     delete_data: bool = False
     drain_s: float = 0
+    #: Those that it was deployed with; None: those of the catalogue.
+    runtimes: Collection[str] | None = None
     #: An emulator, whose buckets have no host names of their own.
     emulated: bool = False
     environ: Mapping[str, str] = field(default_factory=dict)
@@ -65,9 +67,10 @@ class Deployment:
             self.state_bucket,
             self.infrastructure,
             self.images,
+            # Before the snapshot: what GPU nodes run beside our images only the cluster knows.
+            self.access,
             self.snapshot,
             self.rendered,
-            self.access,
             CustomResources(cluster=self.cluster, folder=self.wanted.home / "crds"),
             *self.operators(),
             KubernetesSecrets(
@@ -75,36 +78,23 @@ class Deployment:
                 secrets=self.connect("secretsmanager"),
                 installation=self.wanted.name,
             ),
-            AppliedManifests(cluster=self.cluster, folder=self.wanted.manifests),
+            AppliedManifests(
+                cluster=self.cluster, folder=self.wanted.manifests, say=self.journal.say
+            ),
             self.model,
             self.smoke,
         ]
 
-    def destroy(self, cluster: Cluster | None) -> list[Step]:
-        """From whatever there is to nothing; `cluster` if there is one."""
-        name, ec2 = self.wanted.name, self.connect("ec2")
-        operators = [Undoing(each) for each in reversed(self.operators())] if cluster else []
-        # Without its state Terraform knows of nothing, and would fail of that.
-        terraform = [Undoing(self.infrastructure)] if self.state_bucket.exists() else []
-        return [
-            StoppedIntake(functions=self.connect("lambda"), installation=name, cluster=cluster),
-            DrainedJobs(
-                sqs=self.connect("sqs"),
-                installation=name,
-                say=self.journal.say,
-                wait_s=self.drain_s,
-            ),
-            EndedWork(cluster=cluster),
-            EndedNodes(cluster=cluster, ec2=ec2, installation=name),
-            *operators,
-            *terraform,
-            Leftovers(connect=self.connect, installation=name, say=self.journal.say),
-            Undoing(self.state_bucket),
-        ]
-
-    def as_deployed(self) -> "Deployment":
-        """The same with the options that it was deployed with."""
-        return replace(self, wanted=self.memory.recall(self.wanted))
+    @property
+    def names(self) -> Names:
+        """What is called after it."""
+        runtimes = self.catalogue.runtimes if self.runtimes is None else self.runtimes
+        return Names(
+            installation=self.wanted.name,
+            account=self.account.id,
+            region=self.wanted.region,
+            runtimes=tuple(runtimes),
+        )
 
     def reached(self) -> Cluster | None:
         """The cluster, if there is one."""
@@ -115,14 +105,7 @@ class Deployment:
 
     def operators(self) -> list[Operator]:
         """In the order of their installation."""
-        return [
-            Operator(
-                cluster=self.cluster,
-                operator=name,
-                values=self.wanted.manifests / f"operators/{name}.yaml",
-            )
-            for name in OPERATORS
-        ]
+        return operators_of(self.cluster, self.wanted.manifests)
 
     @property
     def cluster(self) -> Cluster:
@@ -179,7 +162,7 @@ class Deployment:
             secrets=self.connect("secretsmanager"),
             outputs=self.wanted.outputs,
             package=self.package,
-            remember=lambda: self.memory.keep(self.wanted),
+            remember=lambda: self.memory.keep(self.wanted, self.catalogue.runtimes),
             unlock=self.unlock,
             adopt=self.adopt,
             delete_data=self.delete_data,
@@ -224,7 +207,10 @@ class Deployment:
             ec2=self.connect("ec2"),
             ssm=self.connect("ssm"),
             images=self.wanted.images_file,
-            contents=lambda images: contents_of(images, self.connect("ecr")),
+            contents=lambda images: [
+                *contents_of(images, self.connect("ecr")),
+                *Daemons(cluster=self.cluster, say=self.journal.say).contents(),
+            ],
             say=self.journal.say,
         )
 

@@ -5,8 +5,7 @@ import itertools
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +14,7 @@ import httpx
 from client.client import Client
 from client.errors import Refused, Unreachable
 from darkroom.deploy.errors import SmokeFailed
+from darkroom.deploy.inbox import Inbox
 from darkroom.deploy.step import Standing
 from darkroom.screen import timeline
 from jobs.view import JobView
@@ -28,11 +28,6 @@ _LOOK_S = 5
 _TRIES = 5
 #: What a gateway answers for an app that is not awake yet.
 _PASSING = frozenset({429, 502, 503, 504})
-
-
-def inbox_prefix(installation: str) -> str:
-    """How the queues of the tests' own subscribers begin."""
-    return f"{installation}-smoke-test-"
 
 
 class Nodes:
@@ -104,7 +99,13 @@ class SmokeTest:
 
     def apply(self) -> None:
         """Post, wait, look; `SmokeFailed` says what is not as it should be."""
-        with self._inbox() as url:
+        inbox = Inbox(
+            sqs=self.sqs, sns=self.sns, topic=self.notices_topic(), installation=self.installation
+        )
+        # Of this installation nobody tests longer than that: whoever made it was killed.
+        for name in inbox.clear(older_than_s=self.job_s + 2 * _NOTICE_S):
+            self.say(f"removed {name}: a smoke test that was killed had left it")
+        with inbox.opened() as url:
             view, to_notice_s = self._job(url)
         self._image(view)
         warnings = self._cache()
@@ -122,7 +123,7 @@ class SmokeTest:
             self.say(line)
 
     def undo(self) -> None:
-        """Nothing: a queue that a killed test has left is among the leftovers."""
+        """Nothing: a queue that a killed test has left is removed by the next, or a leftover."""
 
     def _job(self, inbox: str) -> tuple[JobView, float]:
         wanted = {"task": "text-to-image", "prompt": "a red circle on a blue background", "seed": 7}
@@ -198,34 +199,6 @@ class SmokeTest:
             return None
         return (job_s + to_zero_s) / 3600 * self.gpu_hour_usd
 
-    @contextmanager
-    def _inbox(self) -> Iterator[str]:
-        topic = self.notices_topic()
-        with translated("SQS CreateQueue"):
-            # For a minute SQS refuses the name of a queue that was deleted: each run has its own.
-            name = f"{inbox_prefix(self.installation)}{uuid.uuid4().hex[:8]}"
-            url = self.sqs.create_queue(QueueName=name)["QueueUrl"]
-            wanted = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-            arn = wanted["Attributes"]["QueueArn"]
-            policy = _only_from(topic, arn)
-            self.sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy)})
-        subscription = None
-        try:
-            with translated("SNS Subscribe"):
-                subscription = self.sns.subscribe(
-                    TopicArn=topic,
-                    Protocol="sqs",
-                    Endpoint=arn,
-                    Attributes={"RawMessageDelivery": "true"},
-                    ReturnSubscriptionArn=True,
-                )["SubscriptionArn"]
-            yield url
-        finally:
-            with translated("SQS, SNS: the end of the smoke test's queue"):
-                if subscription:
-                    self.sns.unsubscribe(SubscriptionArn=subscription)
-                self.sqs.delete_queue(QueueUrl=url)
-
 
 def _posted(client: Client, request: dict[str, Any]) -> JobView:
     """A Lambda that wakes may be slower than the gateway waits: asked again it is awake."""
@@ -239,21 +212,6 @@ def _posted(client: Client, request: dict[str, Any]) -> JobView:
                 raise
         time.sleep(_LOOK_S)
     return client.submit(request)
-
-
-def _only_from(topic: str, queue: str) -> dict[str, Any]:
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": "sns.amazonaws.com"},
-                "Action": "sqs:SendMessage",
-                "Resource": queue,
-                "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
-            }
-        ],
-    }
 
 
 def _split(view: JobView) -> list[tuple[str, float]]:

@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from math import ceil
 from pathlib import Path
 from typing import Any
 
-from darkroom.cluster.snapshot import IMAGE_TAG, Snapshot
+from darkroom.cluster.snapshot import Snapshot
+from darkroom.deploy.content import Content, tagged, volume_gib
 from darkroom.deploy.errors import SnapshotFailed
 from darkroom.deploy.instance_shell import InstanceShell
 from darkroom.deploy.wanted import ROOT
@@ -22,12 +22,8 @@ from records.errors import RecordsError, translated
 
 #: On instance, volume and snapshot, from their first moment: whose build it is.
 BUILD_TAG = "darkroom:snapshot-build"
-#: Followed by a DaemonSet image's name; apart from ours, which alone decide what nodes start from.
-DAEMON_TAG = "darkroom:daemon/"
 _DATA = "/dev/xvdb"
-_SYSTEM_GIB, _LEAST_GIB = 4, 20
-#: Compressed layers, the same unpacked, and room.
-_TIMES = 3
+_SYSTEM_GIB = 4
 _INSTANCE = "m5.large"
 _LOOK_S, _STATE_S, _SNAPSHOT_S = 10, 600, 5400
 #: Every account's own key for EBS: whoever may make volumes, as Karpenter, may use it through EC2.
@@ -42,40 +38,12 @@ _PULL = (
 _ALIAS = re.compile(r"bottlerocket@v(\d+\.\d+\.\d+)")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Content:
-    """An image that a snapshot is to hold."""
-
-    name: str
-    #: By digest.
-    image: str
-    bytes: int
-    #: Another name for it, by which a pod asks for it.
-    also: str | None = None
-    #: Whether it is ours, which nodes choose their snapshot by.
-    ours: bool = True
-
-    @property
-    def digest(self) -> str:
-        return self.image.partition("@")[2]
-
-    @property
-    def tag(self) -> str:
-        """The tag of a snapshot that has it."""
-        return (IMAGE_TAG if self.ours else DAEMON_TAG) + self.name
-
-
 def bottlerocket_version(manifests: Path = ROOT / "manifests") -> str:
     """The release that the NodeClasses pin."""
     found = _ALIAS.search((manifests / "base/node-classes.yaml").read_text("utf-8"))
     if found is None:
         raise SnapshotFailed("manifests/base/node-classes.yaml pins no Bottlerocket")
     return found[1]
-
-
-def volume_gib(contents: Sequence[Content]) -> int:
-    """Of the data volume."""
-    return max(_LEAST_GIB, ceil(_TIMES * sum(each.bytes for each in contents) / 2**30))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,12 +62,21 @@ class SnapshotBuilder:
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def existing(self, contents: Sequence[Content]) -> Snapshot | None:
-        """The newest complete snapshot with exactly these images, ours and the DaemonSets'."""
-        wanted = {each.tag: each.digest for each in contents}
-        exact = [each for each in self._snapshots() if _images(each) == wanted]
-        if not exact:
+        """The newest complete snapshot with exactly these images of ours and all of these daemons.
+
+        More daemons than these do no harm; and where they are not known, none is missed.
+        """
+        ours = {each.tag: each.digest for each in contents if each.ours}
+        daemons = {each.tag: each.digest for each in contents if not each.ours}
+        fitting = [
+            each
+            for each in self._snapshots()
+            if tagged(each, ours=True) == ours
+            and daemons.items() <= tagged(each, ours=False).items()
+        ]
+        if not fitting:
             return None
-        newest = max(exact, key=lambda each: each["StartTime"])
+        newest = max(fitting, key=lambda each: each["StartTime"])
         return Snapshot(id=newest["SnapshotId"], size_gib=newest["VolumeSize"])
 
     def build(self, contents: Sequence[Content]) -> Snapshot:
@@ -138,7 +115,7 @@ class SnapshotBuilder:
             with translated("EC2 TerminateInstances"):
                 self.ec2.terminate_instances(InstanceIds=left)
         for snapshot in self._snapshots(complete=False):
-            if not _images(snapshot):
+            if not tagged(snapshot, ours=True):
                 self._delete(snapshot["SnapshotId"])
 
     @contextmanager
@@ -204,14 +181,8 @@ class SnapshotBuilder:
         """Every layer there and unpacked, by containerd's own look at its content."""
         listing = shell.run(f"{_CTR} check")
         for each in contents:
-            lines = [line for line in listing.splitlines() if line.startswith(f"{each.image} ")]
-            whole = any(
-                each.digest in line and "complete (" in line and line.split()[-1] == "true"
-                for line in lines
-            )
-            if not whole:
-                said = lines[0] if lines else "it is not in the listing"
-                raise SnapshotFailed(f"{each.name} is not wholly on the volume: {said}")
+            if (fault := each.fault_in(listing)) is not None:
+                raise SnapshotFailed(f"{each.name} is not wholly on the volume: {fault}")
 
     def _snapshot(self, instance: str, contents: Sequence[Content], size: int) -> Snapshot:
         with translated("EC2 DescribeInstances"):
@@ -287,11 +258,3 @@ class SnapshotBuilder:
 def _disk(device: str, size: int, **more: int) -> dict[str, Any]:
     ebs = {"VolumeSize": size, "VolumeType": "gp3", "Encrypted": True, "KmsKeyId": _KEY}
     return {"DeviceName": device, "Ebs": {**ebs, **more, "DeleteOnTermination": True}}
-
-
-def _images(snapshot: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        tag["Key"]: tag["Value"]
-        for tag in snapshot.get("Tags", ())
-        if tag["Key"].startswith((IMAGE_TAG, DAEMON_TAG))
-    }

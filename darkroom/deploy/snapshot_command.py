@@ -6,12 +6,19 @@ from typing import Annotated
 import typer
 
 from darkroom.cluster.images import Images
+from darkroom.deploy.cluster import Cluster, write_kubeconfig
+from darkroom.deploy.content import Content
+from darkroom.deploy.daemons import Daemons
+from darkroom.deploy.errors import DeployError
+from darkroom.deploy.program import Programs
 from darkroom.deploy.snapshot_build import SnapshotBuilder, bottlerocket_version
 from darkroom.deploy.snapshot_step import contents_of, kubernetes_version
 from darkroom.deploy.snapshots import Kept, delete, listed, superfluous
+from darkroom.deploy.wanted import Wanted
 from darkroom.output import Json, emit
 from darkroom.screen import pairs_table, people
 from records.connect import connect
+from records.errors import RecordsError
 
 snapshot_app = typer.Typer(no_args_is_help=True)
 
@@ -26,7 +33,10 @@ def build(
     region: Region = "us-west-2",
     as_json: Json = False,
 ) -> None:
-    """Make a snapshot that holds the GPU nodes' images, unless there is one."""
+    """Make a snapshot that holds the GPU nodes' images, unless there is one.
+
+    The DaemonSets' images are those of the cluster; without one only ours are in the snapshot.
+    """
     release = Images.from_file(images, digests_only=True)
     builder = SnapshotBuilder(
         ec2=connect("ec2", region_name=region),
@@ -34,10 +44,38 @@ def build(
         installation=name,
         kubernetes=kubernetes_version(),
         bottlerocket=bottlerocket_version(),
-        say=lambda text: people.print(text, markup=False),
+        say=_say,
     )
-    made = builder.build(contents_of(release, connect("ecr", region_name=region)))
-    emit({"id": made.id, "size_gib": made.size_gib}, as_json=as_json, otherwise=made.id)
+    ours = contents_of(release, connect("ecr", region_name=region))
+    daemons = _daemons(Wanted(name=name, region=region))
+    made = builder.build([*ours, *daemons])
+    document = {
+        "id": made.id,
+        "size_gib": made.size_gib,
+        "images": [each.image for each in (*ours, *daemons)],
+    }
+    emit(document, as_json=as_json, otherwise=made.id)
+
+
+def _daemons(wanted: Wanted) -> list[Content]:
+    """What the installation's cluster runs on GPU nodes; of none that answers, that is said."""
+    cluster = Cluster(programs=Programs(), kubeconfig=wanted.kubeconfig)
+    why = f"EKS knows no cluster {wanted.name} in {wanted.region} that answers yet"
+    try:
+        eks = connect("eks", region_name=wanted.region)
+        if write_kubeconfig(eks, wanted.name, wanted.region, wanted.kubeconfig):
+            return Daemons(cluster=cluster, say=_say).contents()
+    except (DeployError, RecordsError) as error:
+        why = str(error)
+    _say(
+        f"{why}\nOnly our own images go into the snapshot: GPU nodes pull those of the DaemonSets "
+        "(network, kube-proxy, ...) at each start. With the cluster in reach, run this again"
+    )
+    return []
+
+
+def _say(text: str) -> None:
+    people.print(text, markup=False)
 
 
 @snapshot_app.command(name="list")
@@ -67,6 +105,8 @@ def prune(
 
 def _described(each: Kept) -> str:
     images = ", ".join(f"{name} {digest[7:19]}" for name, digest in each.images.items())
+    if images and each.daemons:
+        images += f", {len(each.daemons)} of DaemonSets"
     return (
         f"{each.made:%Y-%m-%d %H:%M}  {each.size_gib} GiB  {each.state}  {images or 'unfinished'}"
     )

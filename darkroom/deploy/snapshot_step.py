@@ -1,4 +1,10 @@
-"""The snapshot that GPU nodes start from, among the steps."""
+"""The snapshot that GPU nodes start from, among the steps.
+
+It comes when Terraform has made the cluster with EKS's add-ons, and before the operators. That is
+late enough: every DaemonSet that runs on a GPU node is one of an add-on (network, kube-proxy, Pod
+Identity, S3's driver). Our operators bring none, our manifests have none, and Bottlerocket's NVIDIA
+variant has the device plugin in itself. One that somebody adds later is found by the next build.
+"""
 
 import re
 from collections.abc import Callable, Sequence
@@ -8,7 +14,8 @@ from typing import Any
 
 from darkroom.cluster.images import Images
 from darkroom.cluster.snapshot import resolve
-from darkroom.deploy.snapshot_build import Content, SnapshotBuilder, bottlerocket_version
+from darkroom.deploy.content import Content
+from darkroom.deploy.snapshot_build import SnapshotBuilder, bottlerocket_version
 from darkroom.deploy.step import Standing
 from darkroom.deploy.wanted import MODULE, Wanted
 from records.errors import translated

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from darkroom.cluster.snapshot import IMAGE_TAG
+from darkroom.deploy.content import DAEMON_TAG, tagged
 from darkroom.deploy.snapshot_build import BUILD_TAG
 from records.errors import translated
 
@@ -18,8 +19,10 @@ class Kept:
     made: datetime
     size_gib: int
     state: str
-    #: Name -> digest.
+    #: Name -> digest, of ours.
     images: Mapping[str, str]
+    #: The same of the DaemonSets' images.
+    daemons: Mapping[str, str]
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Self:
@@ -29,12 +32,13 @@ class Kept:
             made=found["StartTime"],
             size_gib=found["VolumeSize"],
             state=found["State"],
-            images={
-                tag["Key"].removeprefix(IMAGE_TAG): tag["Value"]
-                for tag in found.get("Tags", ())
-                if tag["Key"].startswith(IMAGE_TAG)
-            },
+            images=_named(tagged(found, ours=True), IMAGE_TAG),
+            daemons=_named(tagged(found, ours=False), DAEMON_TAG),
         )
+
+
+def _named(tags: Mapping[str, str], prefix: str) -> dict[str, str]:
+    return {tag.removeprefix(prefix): digest for tag, digest in tags.items()}
 
 
 def listed(ec2: Any, installation: str) -> list[Kept]:

@@ -2,10 +2,11 @@
 
 import json
 import re
+import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from darkroom.deploy.errors import ProgramFailed, StateLocked
 from darkroom.deploy.program import TERRAFORM, Answer, Programs
@@ -18,6 +19,8 @@ _LOCKED = "Error acquiring the state lock"
 _NO_STATE = "No state file was found"
 _LOCK_LINE = re.compile(r"^[\s│]*(ID|Operation|Who|Created):\s+(.*?)\s*$", re.MULTILINE)
 _EXISTS = re.compile(r"already ?exists|AlreadyOwnedByYou|ResourceInUse|ResourceConflict", re.I)
+#: What the module reads beside itself, two folders up.
+BESIDE = ("build", "records", "runtimes.yaml")
 _ADDRESS = re.compile(r"^[\s│]*with ([^\s,]+),", re.MULTILINE)
 
 
@@ -87,6 +90,25 @@ class Terraform:
     def unlock(self, lock: str) -> None:
         """Break the lock of that id: a person has said that nobody holds it any more."""
         self._run("force-unlock", "-force", lock)
+
+    def linked(self) -> Self:
+        """The same module by links in a folder of `home`, for files that only this one has.
+
+        Beside the module such a file would be read by every other deployment from this checkout.
+        The folder stays: a Terraform that was told to stop may still be at work in it.
+        """
+        root = self.home.resolve() / "linked"
+        folder = root / "infra/terraform"
+        if root.exists():
+            shutil.rmtree(root)
+        folder.mkdir(parents=True)
+        module = self.module.resolve()
+        beside = [each for name in BESIDE if (each := module.parents[1] / name).exists()]
+        for each in beside:
+            (root / each.name).symlink_to(each)
+        for each in module.iterdir():
+            (folder / each.name).symlink_to(each)
+        return replace(self, module=folder)
 
     @property
     def _plan(self) -> Path:

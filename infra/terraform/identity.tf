@@ -17,6 +17,7 @@ locals {
     ]
     # Without it a missing object is 403, which looks like a bucket that is not ours; with it 404.
     tell_missing = { Action = ["s3:ListBucket"], Resource = [local.outputs] }
+    pull         = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"]
     consume      = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]
     trace        = { Action = ["xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets"], Resource = ["*"] }
   }
@@ -134,10 +135,17 @@ locals {
 
     karpenter = local.karpenter_statements
 
-    # An instance that pulls our images and snapshots its own data volume.
+    # An instance that pulls our images and those of EKS's add-ons, and snapshots its own data volume.
     snapshot-builder = [
       { Action = ["ecr:GetAuthorizationToken"], Resource = ["*"] },
-      { Action = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"], Resource = [for made in aws_ecr_repository.this : made.arn] },
+      { Action = local.may.pull, Resource = [for made in aws_ecr_repository.this : made.arn] },
+      # The add-ons' are in an account of AWS's own, another one in each region; of this account it
+      # is to pull nothing else.
+      {
+        Action    = local.may.pull
+        Resource  = ["arn:${local.partition}:ecr:${local.region}:*:repository/*"]
+        Condition = { StringNotEquals = { "aws:ResourceAccount" = local.account } }
+      },
       { Action = ["ssm:UpdateInstanceInformation", "ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel", "ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel"], Resource = ["*"] },
       { Action = ["ec2:DescribeVolumes", "ec2:DescribeSnapshots"], Resource = ["*"] },
       {

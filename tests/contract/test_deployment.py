@@ -9,6 +9,7 @@ import pytest
 from api.gateway import gateway_document
 from api.settings import ApiSettings
 from bridge.settings import BridgeSettings
+from darkroom.deploy.terraform import BESIDE
 from jobs.environment import BadSetting
 from records.table import definitions
 
@@ -142,6 +143,13 @@ def test_terraform_makes_its_tables_from_our_file():
     text = (MODULE / "storage.tf").read_text()
     assert 'jsondecode(file("${path.module}/../../records/tables.json"))' in text
     assert set(definitions()) == {"jobs", "keys"}
+
+
+def test_what_the_module_reads_beside_itself_is_linked_with_it():
+    """An adoption plans from a folder of links, and finds there what the module finds here."""
+    texts = [path.read_text() for path in MODULE.glob("*.tf")]
+    found = {name for text in texts for name in re.findall(r"\.\./\.\./([\w.-]+)", text)}
+    assert found == set(BESIDE)
 
 
 def test_the_lambda_answers_before_api_gateway_gives_up():

@@ -21,6 +21,7 @@ from darkroom.deploy.account import identify
 from darkroom.deploy.journal import Journal
 from darkroom.deploy.plan import Deployment
 from darkroom.deploy.program import Programs
+from darkroom.deploy.removal import removal
 from darkroom.deploy.runner import run
 from darkroom.deploy.wanted import Wanted
 from darkroom.emulator import CREDENTIAL, REGION, settings, without_aws
@@ -245,12 +246,12 @@ def emptied(applied: Applied, deployment: Deployment) -> Applied:
     bucket = applied.outputs["app_config"]["shared"]["DARKROOM_BUCKET"]
     applied.emulator.client("s3").put_object(Bucket=bucket, Key="kept", Body=b"an image")
     keeping = replace(deployment, delete_data=False)
-    run(keeping.destroy(None), deployment.journal, again="the tests again")
+    run(removal(keeping, None), deployment.journal, again="the tests again")
     return applied
 
 
 @pytest.fixture(scope="session")
 def destroyed(emptied: Applied, deployment: Deployment) -> Applied:
     """The stack after its end, but for its state: whoever asks for it comes last."""
-    run(deployment.destroy(None)[:-1], deployment.journal, again="the tests again")
+    run(removal(deployment, None)[:-1], deployment.journal, again="the tests again")
     return emptied

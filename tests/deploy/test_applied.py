@@ -1,6 +1,7 @@
 """The applied stack over HTTP: who gets in, what is answered, what a plan says afterwards."""
 
 import json
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -29,6 +30,39 @@ NOT_KEPT = {
     # An endpoint is answered without these two.
     "aws_vpc_endpoint": {"private_dns_enabled", "security_group_ids"},
 }
+
+
+#: Resource type -> (the service that lists such a thing, the attribute with its name there).
+NAMED = {
+    "aws_s3_bucket": ("s3", "bucket"),
+    "aws_sqs_queue": ("sqs", "url"),
+    "aws_sns_topic": ("sns", "arn"),
+    "aws_dynamodb_table": ("dynamodb", "name"),
+    "aws_lambda_function": ("lambda", "function_name"),
+    "aws_api_gateway_rest_api": ("apigateway", "name"),
+    "aws_secretsmanager_secret": ("secretsmanager", "name"),
+    "aws_eks_cluster": ("eks", "name"),
+    "aws_ecr_repository": ("ecr", "name"),
+    "aws_cloudwatch_log_group": ("logs", "name"),
+    "aws_cloudwatch_metric_alarm": ("cloudwatch", "alarm_name"),
+    "aws_cloudwatch_event_rule": ("events", "name"),
+    "aws_iam_role": ("iam", "name"),
+    "aws_iam_instance_profile": ("iam", "name"),
+    "aws_cloudformation_stack": ("cloudformation", "name"),
+}
+
+
+@pytest.mark.parametrize("kind", NAMED)
+def test_every_name_that_terraform_forms_is_known_to_be_this_installations(
+    applied, deployment, kind
+):
+    """Else a removal would not list what is left of it; and none is of another one."""
+    (service, attribute), made = NAMED[kind], applied.of_type(kind)
+    assert made
+    other = replace(deployment.names, installation="dem")
+    for address, each in made.items():
+        assert deployment.names.owns(service, each[attribute]), address
+        assert not other.owns(service, each[attribute]), address
 
 
 @pytest.fixture(scope="module")

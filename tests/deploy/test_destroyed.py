@@ -1,10 +1,10 @@
 """What is left after `terraform destroy`: nothing, by the emulator's own listings."""
 
 import pytest
-from conftest import NAME
 
 from darkroom.deploy.infrastructure import DATA
 from darkroom.deploy.leftovers import carrying
+from darkroom.deploy.removal import removal
 from darkroom.deploy.runner import run
 from darkroom.deploy.step import Undoing
 
@@ -65,15 +65,15 @@ def test_what_still_carries_the_name_is_listed_and_the_last_of_it_is_the_state(
 ):
     """Without it nobody could remove what else is left."""
     bucket = deployment.state_bucket
-    left, silent = carrying(deployment.connect, NAME)
+    left, silent = carrying(deployment.connect, deployment.names)
     assert silent == []
     keys = [each for each in left if ":kms:" in each]
     assert all("goes by itself on" in each for each in keys)
     assert [each for each in left if each not in keys] == [f"s3: {bucket.bucket}"]
     run([Undoing(bucket)], deployment.journal, again="the tests again")
-    assert carrying(deployment.connect, NAME)[0] == keys
+    assert carrying(deployment.connect, deployment.names)[0] == keys
 
 
 def test_a_removal_can_be_run_again(destroyed, deployment):
     """Of what is gone there is nothing to remove."""
-    run(deployment.destroy(None), deployment.journal, again="the tests again")
+    run(removal(deployment, None), deployment.journal, again="the tests again")

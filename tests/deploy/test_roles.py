@@ -136,6 +136,21 @@ CONDITIONS = [
         {"iam:passedtoservice": "lambda.amazonaws.com"},
         False,
     ),
+    # The images of EKS's add-ons are AWS's.
+    (
+        "snapshot-builder",
+        "ecr:BatchGetImage",
+        "arn:aws:ecr:us-east-1:602401143452:repository/eks/kube-proxy",
+        {"aws:resourceaccount": "602401143452"},
+        True,
+    ),
+    (
+        "snapshot-builder",
+        "ecr:BatchGetImage",
+        f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/somebody-elses",
+        {"aws:resourceaccount": ACCOUNT},
+        False,
+    ),
     ("telemetry", "cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": "Darkroom"}, True),
     ("telemetry", "cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": "AWS/SQS"}, False),
 ]

@@ -1,5 +1,6 @@
 """What is asked of Terraform when an installation is taken away, and in which order."""
 
+import json
 from dataclasses import replace
 
 import boto3
@@ -8,7 +9,10 @@ from moto import mock_aws
 
 from darkroom.deploy.errors import ProgramFailed
 from darkroom.deploy.infrastructure import Infrastructure
-from darkroom.deploy.memory import Memory
+from darkroom.deploy.memory import Memory, Recalled
+from darkroom.deploy.program import Programs
+from darkroom.deploy.terraform import Backend
+from darkroom.deploy.terraform import Terraform as RealTerraform
 from darkroom.deploy.wanted import Vpc, Wanted
 
 STATE = [
@@ -137,20 +141,80 @@ def test_a_removal_uses_what_the_installation_was_deployed_with():
     asked = Wanted(name="demo", region="us-east-1")
     with mock_aws():
         memory = Memory(s3=boto3.client("s3", region_name="us-east-1"), bucket="demo-tfstate")
-        assert memory.recall(asked) == asked
+        nothing = Recalled(wanted=asked, runtimes=None, known=False)
+        assert memory.recall(asked) == nothing
         memory.s3.create_bucket(Bucket=memory.bucket)
-        assert memory.recall(asked) == asked
-        memory.keep(deployed)
+        assert memory.recall(asked) == nothing
+        memory.keep(deployed, {"painter": "any", "demo": "any"})
         recalled = memory.recall(asked)
-    assert recalled.variables() == deployed.variables()
-    assert recalled.overlay == "prod"
+    assert recalled.known
+    assert recalled.wanted.variables() == deployed.variables()
+    assert (recalled.wanted.overlay, recalled.runtimes) == ("prod", ["demo", "painter"])
 
 
-@pytest.mark.parametrize("act", ["check", "undo"])
-def test_what_an_adoption_that_was_killed_left_is_not_read_again(step, act):
-    """Beside the module it would be a part of every later plan, of other installations too."""
-    again = step(delete_data=True)
-    left = again.terraform.module / "adopted.tf.json"
-    left.write_text("{}")
-    getattr(again, act)()
-    assert not left.exists()
+@pytest.fixture
+def checkout(tmp_path):
+    """A repository from which two installations are deployed."""
+    module = tmp_path / "infra/terraform"
+    module.mkdir(parents=True)
+    (module / "main.tf").write_text('locals { tables = file("../../records/tables.json") }')
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records/tables.json").write_text("{}")
+
+    def made(name):
+        backend = Backend(bucket=f"{name}-tfstate", key="state", region="us-east-1")
+        home = tmp_path / "build" / name
+        return RealTerraform(programs=Programs(), module=module, home=home, backend=backend)
+
+    return made
+
+
+def test_what_one_installation_adopts_is_read_by_no_other(checkout):
+    """Both are deployed from one module, perhaps at once."""
+    one, other = checkout("demo"), checkout("darkroom")
+    linked = one.linked()
+    (linked.module / "adopted.tf.json").write_text("{}")
+    assert (linked.module / "main.tf").read_text() == (one.module / "main.tf").read_text()
+    assert (linked.module / "../../records/tables.json").read_text() == "{}"
+    assert (linked.home, linked.backend) == (one.home, one.backend)
+    assert [each.name for each in one.module.iterdir()] == ["main.tf"]
+    assert not (other.linked().module / "adopted.tf.json").exists()
+
+
+def test_what_an_adoption_that_was_killed_left_is_not_read_again(checkout):
+    """Neither by the next plan, which reads the module itself, nor by the next adoption."""
+    terraform = checkout("demo")
+    (terraform.linked().module / "adopted.tf.json").write_text("{}")
+    assert [each.name for each in terraform.linked().module.iterdir()] == ["main.tf"]
+    assert (terraform.module / "main.tf").exists()
+
+
+def test_what_a_killed_terraform_had_made_is_taken_over_beside_no_module(step, tmp_path):
+    """Terraform stops at the first names that are taken: others follow."""
+    taken = {"aws_iam_role.first": "first", "aws_ecr_repository.second": "second"}
+    imported = []
+
+    class Stopping(Terraform):
+        def linked(self):
+            return Stopping(tmp_path / "linked")
+
+        def planned(self):
+            resources = [
+                {"address": each, "type": each.partition(".")[0], "values": {"name": name}}
+                for each, name in taken.items()
+            ]
+            return {"planned_values": {"root_module": {"resources": resources}}}
+
+        def apply(self):
+            blocks = self.module / "adopted.tf.json"
+            known = json.loads(blocks.read_text())["import"] if blocks.exists() else []
+            for address in taken:
+                if address not in [each["to"] for each in known]:
+                    raise ProgramFailed(f"Error: EntityAlreadyExists\n\n  with {address},\n")
+            imported.extend(known)
+
+    (tmp_path / "linked").mkdir()
+    adopting = replace(step(delete_data=False), terraform=Stopping(tmp_path), adopt=True)
+    adopting.apply()
+    assert imported == [{"to": address, "id": name} for address, name in taken.items()]
+    assert not (tmp_path / "adopted.tf.json").exists()

@@ -13,7 +13,6 @@ from darkroom.deploy.access import forwarding
 from darkroom.deploy.adoption import Adoption
 from darkroom.deploy.errors import ProgramFailed, Unfit
 from darkroom.deploy.images import fingerprint
-from darkroom.deploy.leftovers import each_is_ours
 from darkroom.deploy.models import DefaultModel
 from darkroom.deploy.snapshot_step import kubernetes_version
 from darkroom.deploy.terraform import explained, unknown_to_state
@@ -182,26 +181,6 @@ def test_a_vpc_with_too_few_zones_is_refused_with_what_it_lacks():
     tables = [table("rtb-2", ["one"], NatGatewayId="nat-1", State="blackhole")]
     with pytest.raises(Unfit, match="in 0 zones; EKS wants 2"):
         chosen("vpc-1", [subnet("one", "a")], tables)
-
-
-@pytest.mark.parametrize(
-    ("called", "ours"),
-    [
-        ("demo-jobs", True),
-        ("https://sqs.us-west-2.amazonaws.com/111122223333/demo-demo", True),
-        ("arn:aws:sns:us-west-2:111122223333:demo-notices", True),
-        ("/aws/lambda/demo-api", True),
-        ("/aws/eks/demo/cluster", True),
-        ("demo/serve", True),
-        ("demoStack", True),
-        ("demo_123456", True),
-        ("demonstration-jobs", False),
-        ("another-demo-jobs", False),
-    ],
-)
-def test_a_longer_name_is_another_installation(called, ours):
-    """What is listed at the end is this one's only."""
-    assert each_is_ours(called, "demo") is ours
 
 
 def test_a_token_is_a_signed_question_that_names_the_cluster():

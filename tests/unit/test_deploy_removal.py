@@ -1,20 +1,25 @@
 """An installation taken away: which steps, and what each of them looks at."""
 
+from dataclasses import replace
+
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from darkroom.deploy.account import Account
-from darkroom.deploy.cluster import PAUSED
+from darkroom.deploy.cluster import BY_REMOVAL, PAUSED
+from darkroom.deploy.drain import DrainedJobs
 from darkroom.deploy.errors import NotReady
-from darkroom.deploy.farewell import DrainedJobs, EndedNodes, half_way
+from darkroom.deploy.farewell import EndedNodes, StoppedIntake, half_way
+from darkroom.deploy.inbox import inbox_prefix
 from darkroom.deploy.journal import Journal
 from darkroom.deploy.leftovers import Leftovers
 from darkroom.deploy.manifests import AppliedManifests
+from darkroom.deploy.ownership import Names
 from darkroom.deploy.plan import Deployment
 from darkroom.deploy.program import Programs
-from darkroom.deploy.smoke import inbox_prefix
+from darkroom.deploy.removal import as_deployed, removal
 from darkroom.deploy.wanted import Wanted
 
 
@@ -52,12 +57,12 @@ def test_a_removal_needs_no_runtime_of_any_name(deployment):
     """runtimes.yaml may have changed since, and has nothing to do with it."""
     deployment.state_bucket.apply()
     for cluster in (None, deployment.cluster):
-        assert TERRAFORM in [step.name for step in deployment.destroy(cluster)]
+        assert TERRAFORM in [step.name for step in removal(deployment, cluster)]
 
 
 def test_a_removal_of_what_is_gone_asks_nothing_of_terraform(deployment):
     """It would fail of the bucket that the last removal has taken away."""
-    assert TERRAFORM not in [step.name for step in deployment.destroy(None)]
+    assert TERRAFORM not in [step.name for step in removal(deployment, None)]
 
 
 def test_the_queue_of_a_smoke_test_that_was_killed_goes(connect):
@@ -71,10 +76,10 @@ def test_the_queue_of_a_smoke_test_that_was_killed_goes(connect):
 
 
 class Kubectl:
-    """A cluster with Ray ready and one ScaledObject, which somebody has paused."""
+    """A cluster with Ray ready and two ScaledObjects, the first of which somebody has paused."""
 
     def __init__(self):
-        self.annotations = {PAUSED: "true"}
+        self.annotations = {"bridge-demo": {PAUSED: "true"}, "bridge-demo-batch": {}}
         self.different = set()
 
     def kubectl(self, verb, *words, **_):
@@ -82,35 +87,87 @@ class Kubectl:
             return "another" * (words[-1] in self.different)
         if verb == "apply":
             self.different.discard(words[-1])
-        if verb == "annotate" and words[-1] == f"{PAUSED}-":
-            self.annotations.pop(PAUSED)
+        if verb == "annotate":
+            for name in self.annotations.keys() & set(words):
+                self._annotate(self.annotations[name], words)
         return ""
+
+    def _annotate(self, annotations, words):
+        for mark in (PAUSED, BY_REMOVAL):
+            if f"{mark}-" in words:
+                del annotations[mark]
+            if f"{mark}=true" in words:
+                annotations[mark] = "true"
 
     def items(self, kind, **_):
         if kind == "rayservices":
             return [{"status": {"conditions": [{"type": "Ready", "status": "True"}]}}]
-        return [{"metadata": {"annotations": self.annotations}}]
+        return [
+            {"metadata": {"name": name, "annotations": annotations}}
+            for name, annotations in self.annotations.items()
+        ]
 
 
-def test_a_deploy_after_a_removal_that_stopped_lets_keda_scale_again(tmp_path):
+@pytest.fixture
+def kubectl():
+    return Kubectl()
+
+
+@pytest.fixture
+def said():
+    """What a person is told."""
+    return []
+
+
+@pytest.fixture
+def manifests(kubectl, said, tmp_path):
+    """The step that applies ours."""
+    return AppliedManifests(cluster=kubectl, folder=tmp_path, say=said.append)
+
+
+def test_a_deploy_after_a_removal_that_stopped_lets_keda_scale_again(
+    connect, kubectl, manifests, said
+):
     """No apply changes what another has written: the pause would stay for ever."""
-    step = AppliedManifests(cluster=Kubectl(), folder=tmp_path)
-    assert not step.check().done
-    step.apply()
-    assert step.check().done
+    kubectl.annotations["bridge-demo"] = {}
+    StoppedIntake(functions=connect("lambda"), installation="demo", cluster=kubectl).apply()
+    assert all(PAUSED in marks for marks in kubectl.annotations.values())
+    assert not manifests.check().done
+    manifests.apply()
+    assert manifests.check().done
+    assert kubectl.annotations == {"bridge-demo": {}, "bridge-demo-batch": {}}
+    assert said == [
+        "scales again, after a removal that was not ended: bridge-demo, bridge-demo-batch"
+    ]
+
+
+def test_what_a_person_has_paused_stays_so_and_is_said(kubectl, manifests, said):
+    """Whoever paused it had a reason; whoever deploys would wonder why nothing moves."""
+    standing = manifests.check()
+    assert standing.done
+    manifests.apply()
+    assert kubectl.annotations["bridge-demo"] == {PAUSED: "true"}
+    for text in (standing.says, *said):
+        assert "left so: bridge-demo. Their jobs wait" in text
+        assert f"kubectl annotate scaledobjects -n darkroom bridge-demo {PAUSED}-" in text
+    assert len(said) == 1
+
+
+def test_a_removal_does_not_make_a_persons_pause_its_own(connect, kubectl, manifests):
+    """A deploy after it lets only those scale that the removal has paused."""
+    StoppedIntake(functions=connect("lambda"), installation="demo", cluster=kubectl).apply()
+    manifests.apply()
+    assert kubectl.annotations == {"bridge-demo": {PAUSED: "true"}, "bridge-demo-batch": {}}
 
 
 @pytest.mark.parametrize("part", [".", "operators/disruption.yaml"])
-def test_all_that_is_applied_is_compared_first(tmp_path, part):
+def test_all_that_is_applied_is_compared_first(kubectl, manifests, part):
     """A budget that differs is a difference, too."""
-    kubectl = Kubectl()
-    kubectl.annotations = {}
-    step = AppliedManifests(cluster=kubectl, folder=tmp_path)
-    assert step.check().done
-    kubectl.different = {str(tmp_path / part)}
-    assert not step.check().done
-    step.apply()
-    assert step.check().done
+    assert manifests.check().done
+    kubectl.different = {str(manifests.folder / part)}
+    assert not manifests.check().done
+    manifests.apply()
+    assert manifests.check().done
 
 
 def test_a_removal_that_stops_says_how_it_stands_and_both_ways_on():
@@ -121,36 +178,146 @@ def test_a_removal_that_stops_says_how_it_stands_and_both_ways_on():
     assert "takes no job and KEDA is paused" in text
 
 
-def drained(connect, said, **jobs):
-    """What is said of queues with so many messages each, and how long it waited."""
+class Working:
+    """A cluster with these bridges, and the workers of these runtimes' dead letters."""
+
+    def __init__(self, bridges=(), dead_letters=()):
+        self.objects = {
+            "pods": [
+                {
+                    "metadata": {"labels": {"app.kubernetes.io/name": name}},
+                    "status": {"phase": phase},
+                }
+                for name, phase in dict(bridges).items()
+            ],
+            "cronjobs": [{"metadata": {"name": f"dead-letters-{each}"}} for each in dead_letters],
+        }
+
+    def items(self, kind, **_):
+        return self.objects[kind]
+
+
+def drained(connect, said, cluster, queues, installation="demo", runtimes=("painter",)):
+    """How long it waited, with so many messages in each queue."""
     sqs, slept = connect("sqs"), []
-    for queue, count in jobs.items():
-        name = f"demo-{queue.replace('_', '-')}"
+    for name, count in queues.items():
         url = sqs.create_queue(QueueName=name)["QueueUrl"]
         for number in range(count):
             sqs.send_message(QueueUrl=url, MessageBody=str(number))
     DrainedJobs(
-        sqs=sqs, installation="demo", say=said.append, wait_s=30, sleep=slept.append
+        sqs=sqs,
+        names=Names(installation=installation, account="1", region="us-west-2", runtimes=runtimes),
+        cluster=cluster,
+        say=said.append,
+        wait_s=30,
+        sleep=slept.append,
     ).apply()
     return sum(slept)
 
 
-def test_what_is_parked_is_listed_and_not_waited_for(connect):
+PAINTING = Working({"bridge-painter": "Running"}, ["painter"])
+
+
+def test_what_is_parked_is_listed_and_not_waited_for(connect, said):
     """Only a person empties such a queue."""
-    said = []
-    assert drained(connect, said, painter_parked=2, unrouted=1, painter=0) == 0
-    assert sorted(text.partition(":")[0] for text in said) == [
-        "demo-painter-parked",
-        "demo-unrouted",
+    queues = {"demo-painter-parked": 2, "demo-unrouted": 1, "demo-painter": 0}
+    assert drained(connect, said, PAINTING, queues) == 0
+    assert said == [
+        "demo-painter-parked: 2 jobs that were put aside; they go with the queue",
+        "demo-unrouted: 1 jobs that were put aside; they go with the queue",
     ]
-    assert all("put aside" in text for text in said)
 
 
-def test_jobs_are_waited_for_as_long_as_was_asked(connect):
+def test_jobs_are_waited_for_as_long_as_was_asked(connect, said):
     """And then named."""
-    said = []
-    assert drained(connect, said, painter=3, webhooks=1, smoke_test_0a1b2c3d=1) == 30
-    assert said == ["demo-painter: 3 jobs that nobody will do (their records say `queued`)"]
+    queues = {
+        "demo-painter": 3,
+        "demo-painter-dead-letters": 1,
+        "demo-webhooks": 1,
+        inbox_prefix("demo") + "0a1b2c3d": 1,
+    }
+    assert drained(connect, said, PAINTING, queues) == 30
+    assert said == [
+        "demo-painter: 3 jobs; nobody will do them (their records say `queued`)",
+        "demo-painter-dead-letters: 1 jobs; nobody will do them (their records say `queued`)",
+    ]
+
+
+@pytest.mark.parametrize(
+    "cluster",
+    [None, Working(), Working({"bridge-painter": "Succeeded", "bridge-other": "Running"})],
+    ids=["no cluster", "no bridge", "another's bridge"],
+)
+def test_jobs_without_a_bridge_are_named_at_once(connect, said, cluster):
+    """KEDA is paused: none will come, and half an hour of waiting would change nothing."""
+    assert drained(connect, said, cluster, {"demo-painter": 3}) == 0
+    assert said == [
+        "demo-painter: 3 jobs, and no bridge is at work: nobody will do them "
+        "(their records say `queued`)"
+    ]
+
+
+def test_jobs_that_have_a_bridge_are_waited_for_beside_those_that_have_none(connect, said):
+    """Each is named once."""
+    queues = {"demo-painter": 3, "demo-painter-batch": 2}
+    assert drained(connect, said, PAINTING, queues) == 30
+    assert [text.partition(";")[0].partition(",")[0] for text in said] == [
+        "demo-painter-batch: 2 jobs",
+        "demo-painter: 3 jobs",
+    ]
+
+
+def test_jobs_of_another_installation_are_nobodys_concern(connect, said):
+    """`demo-dev-painter` begins like `demo`, and is a queue of `demo-dev`."""
+    queues = {"demo-painter": 1, "demo-dev-painter": 4, "demo-dev-painter-batch": 5}
+    assert drained(connect, said, None, queues) == 0
+    assert [text.partition(":")[0] for text in said] == ["demo-painter"]
+    said.clear()
+    drained(connect, said, None, {}, installation="demo-dev")
+    assert [text.partition(":")[0] for text in said] == [
+        "demo-dev-painter",
+        "demo-dev-painter-batch",
+    ]
+
+
+@pytest.fixture
+def recalled(deployment, said, monkeypatch):
+    """The deployment as a removal finds it."""
+    monkeypatch.setattr(deployment.journal, "say", said.append)
+
+    def found(**changed):
+        wanted = replace(deployment.wanted, **changed)
+        return as_deployed(replace(deployment, wanted=wanted))
+
+    return found
+
+
+def begun(deployment):
+    """The bucket of its state, without the policy, of which moto reads no condition."""
+    bucket = deployment.state_bucket
+    place = {"LocationConstraint": bucket.region}
+    bucket.s3.create_bucket(Bucket=bucket.bucket, CreateBucketConfiguration=place)
+
+
+def test_an_overlay_that_nobody_wrote_down_is_said_to_be_assumed(deployment, recalled, said):
+    """With how to say another; of an installation without a state nothing is assumed."""
+    assert (recalled().wanted.overlay, said) == ("dev", [])
+    begun(deployment)
+    assert recalled().wanted.overlay == "dev"
+    assert "Taken for granted: --overlay dev, and no other option" in said[0]
+    assert "is said by --overlay" in said[0]
+    assert recalled(overlay="prod").wanted.overlay == "prod"
+    assert "--overlay prod" in said[1]
+
+
+def test_what_was_written_down_is_used_without_a_word(deployment, recalled, said):
+    """Its runtimes, too: runtimes.yaml may have others by now, and queues have their names."""
+    begun(deployment)
+    deployment.memory.keep(replace(deployment.wanted, overlay="prod"), ["sketcher"])
+    found = recalled()
+    assert (found.wanted.overlay, said) == ("prod", [])
+    assert set(found.names.job_queues) == {"demo-sketcher", "demo-sketcher-batch"}
+    assert set(deployment.names.job_queues) == {"demo-painter", "demo-painter-batch"}
 
 
 class Interfaces:

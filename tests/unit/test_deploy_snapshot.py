@@ -1,5 +1,7 @@
 """A snapshot is built, verified and tagged, or nothing is left: every call fails once."""
 
+import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import boto3
@@ -8,18 +10,18 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
 from moto.ec2.models import ec2_backends
+from typer.testing import CliRunner
 
-from darkroom.cluster.snapshot import IMAGE_TAG, resolve
-from darkroom.deploy.errors import SnapshotFailed
-from darkroom.deploy.snapshot_build import (
-    BUILD_TAG,
-    Content,
-    SnapshotBuilder,
-    bottlerocket_version,
-    volume_gib,
-)
+from darkroom.cli import app
+from darkroom.cluster.images import Images
+from darkroom.cluster.snapshot import IMAGE_TAG, Snapshot, resolve
+from darkroom.deploy import snapshot_command
+from darkroom.deploy.content import Content, volume_gib
+from darkroom.deploy.daemons import Daemons
+from darkroom.deploy.errors import ProgramFailed, SnapshotFailed
+from darkroom.deploy.snapshot_build import BUILD_TAG, SnapshotBuilder, bottlerocket_version
 from darkroom.deploy.snapshots import delete, listed, superfluous
-from records.errors import RecordsError
+from records.errors import RecordsError, Unavailable
 
 DIGEST = "sha256:" + "a" * 64
 OTHER = "sha256:" + "b" * 64
@@ -46,6 +48,7 @@ class Shell:
         self.online = True
         self.whole = True
         self.failing = None
+        self.lost = None
 
     def get_parameter(self, Name):  # noqa: N803  # boto3's spelling
         assert Name == "/aws/service/bottlerocket/aws-k8s-1.35/x86_64/1.64.0/image_id"
@@ -60,10 +63,12 @@ class Shell:
         name = str(len(self.commands))
         failed = self.failing is not None and self.failing in command
         listing = "\n".join(
-            f"{each.image} application/vnd.oci.image.index.v1+json {each.digest} "
+            f"{name} application/vnd.oci.image.index.v1+json {each.digest} "
             f"{'complete (9/9)' if self.whole else 'incomplete (3/9)'} 9.0 GiB/9.0 GiB "
             f"{'true' if self.whole else 'false'}"
             for each in (SERVE, PROXY)
+            for name in (each.image, each.also)
+            if name not in (None, self.lost)
         )
         self.answers[name] = {
             "Status": "Failed" if failed else "Success",
@@ -209,14 +214,33 @@ def test_a_daemon_set_finds_its_image_by_the_name_that_it_asks_for(ec2):
     assert any(f"tag --force {PROXY.image} {PROXY.also}" in c for c in shell.commands)
 
 
-def test_the_same_images_are_not_built_again_and_others_are(ec2):
-    """Only digests count."""
+def other(content):
+    """The same image with another digest."""
+    changed = content.image.replace(content.digest, "sha256:" + "c" * 64)
+    return replace(content, image=changed)
+
+
+def test_only_changed_digests_are_a_reason_to_build_again(ec2):
+    """Of ours or of a DaemonSet; one that is known no more, or not now, is none."""
     shell = Shell()
     first = builder(ec2, shell).build([SERVE, PROXY])
     said = len(shell.commands)
-    assert builder(ec2, shell).build([SERVE, PROXY]) == first
+    for known in ([SERVE, PROXY], [replace(SERVE, bytes=1), PROXY], [SERVE]):
+        assert builder(ec2, shell).build(known) == first
     assert len(shell.commands) == said
-    assert builder(ec2, shell).build([SERVE]).id != first.id
+    for changed in ([other(SERVE), PROXY], [SERVE, other(PROXY)], [PROXY]):
+        assert builder(ec2, shell).existing(changed) is None
+
+
+def test_a_snapshot_without_daemons_is_built_again_once_they_are_known(ec2):
+    """It was made without a cluster to ask."""
+    poor = builder(ec2, Shell()).build([SERVE])
+    rich = builder(ec2, Shell()).build([SERVE, PROXY])
+    assert rich.id != poor.id
+    assert {each.id: each.daemons for each in listed(ec2, "demo")} == {
+        poor.id: {},
+        rich.id: {"kube-proxy": OTHER},
+    }
 
 
 @pytest.mark.parametrize("part", ["stop kubelet", "host-ctr", "tag --force", "check"])
@@ -234,6 +258,16 @@ def test_an_image_that_is_not_wholly_there_is_no_snapshot(ec2):
     shell = Shell()
     shell.whole = False
     with pytest.raises(SnapshotFailed, match="serve-gpu is not wholly on the volume"):
+        builder(ec2, shell).build([SERVE, PROXY])
+    assert (running(ec2), listed(ec2, "demo")) == ([], [])
+
+
+@pytest.mark.parametrize("lost", [PROXY.image, PROXY.also], ids=["image", "name"])
+def test_a_daemon_that_is_not_there_by_both_names_is_no_snapshot(ec2, lost):
+    """The kubelet would not find it by the name in the pod, and pull it after all."""
+    shell = Shell()
+    shell.lost = lost
+    with pytest.raises(SnapshotFailed, match=f"kube-proxy is not wholly .*: {lost} is not in the"):
         builder(ec2, shell).build([SERVE, PROXY])
     assert (running(ec2), listed(ec2, "demo")) == ([], [])
 
@@ -312,3 +346,61 @@ def test_prune_keeps_the_newest_and_what_is_in_use(ec2):
 def test_the_pinned_bottlerocket_is_the_one_of_the_node_classes():
     """A newer one may lay its volume out otherwise."""
     assert bottlerocket_version() == "1.64.0"
+
+
+@pytest.fixture
+def asked(monkeypatch, tmp_path):
+    """`darkroom snapshot build`, with a builder that only notes what it is to build."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "images.json").write_text(json.dumps(dict(Images.stand_ins().by_name)))
+    built = []
+
+    def noted(self, contents):
+        built.extend(contents)
+        return Snapshot(id="snap-1", size_gib=20)
+
+    monkeypatch.setattr(SnapshotBuilder, "build", noted)
+    monkeypatch.setattr(snapshot_command, "contents_of", lambda images, ecr: [SERVE])
+    words = ["snapshot", "build", "--images", "images.json", "--name", "demo", "--json"]
+    return lambda: (CliRunner().invoke(app, words), built)
+
+
+def test_a_build_by_itself_holds_what_the_cluster_runs_on_gpu_nodes(asked, monkeypatch):
+    """The cluster is asked by the installation's own kubeconfig."""
+    monkeypatch.setattr(snapshot_command, "write_kubeconfig", lambda *_: True)
+    monkeypatch.setattr(Daemons, "contents", lambda self: [PROXY])
+    result, built = asked()
+    assert result.exit_code == 0, result.output
+    assert built == [SERVE, PROXY]
+    assert json.loads(result.stdout)["images"] == [SERVE.image, PROXY.image]
+    assert "Only our own" not in result.stderr
+
+
+def refused(self):
+    raise ProgramFailed("kubectl get ended with 1: connection refused")
+
+
+def denied(*_):
+    raise Unavailable("EKS DescribeCluster: AccessDeniedException")
+
+
+@pytest.mark.parametrize(
+    ("cluster", "contents", "why"),
+    [
+        (lambda *_: False, None, "EKS knows no cluster demo"),
+        (denied, None, "AccessDenied"),
+        (lambda *_: True, refused, "connection refused"),
+    ],
+    ids=["none", "not to be asked", "silent"],
+)
+def test_a_build_without_a_cluster_says_that_only_ours_are_in_it(
+    asked, monkeypatch, cluster, contents, why
+):
+    """Nodes that pull after all would be a riddle."""
+    monkeypatch.setattr(snapshot_command, "write_kubeconfig", cluster)
+    monkeypatch.setattr(Daemons, "contents", contents)
+    result, built = asked()
+    assert result.exit_code == 0, result.output
+    assert built == [SERVE]
+    assert why in result.stderr
+    assert "Only our own images go into the snapshot" in result.stderr
