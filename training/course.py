@@ -74,7 +74,8 @@ class Course:
         if self.start_from is not None:
             learnt = AutoencoderKL.from_pretrained(self.start_from / "vae", dtype=torch.float32)
             # Into a fresh one, which does not write down where it comes from.
-            kept = AutoencoderKL.from_config(dict(learnt.config))
+            config = {k: v for k, v in learnt.config.items() if k != "_name_or_path"}
+            kept = AutoencoderKL.from_config(config)
             kept.load_state_dict(learnt.state_dict())
             kept.register_to_config(scaling_factor=learnt.config.scaling_factor)
             return kept.to(self.device).eval()
