@@ -74,6 +74,7 @@ class Deployment:
                 cluster=self.cluster,
                 secrets=self.connect("secretsmanager"),
                 installation=self.wanted.name,
+                exposed=bool(self.wanted.exposure),
             ),
             AppliedManifests(cluster=self.cluster, folder=self.wanted.manifests),
             self.model,
@@ -155,6 +156,7 @@ class Deployment:
             images_given=self.wanted.images is not None,
             snapshot=self.wanted.snapshot is not None or self.wanted.build_snapshot,
             say=self.journal.say,
+            exposure=self.wanted.exposure,
         )
 
     @property
@@ -274,11 +276,11 @@ class Deployment:
         return Installation.from_outputs(self.wanted.outputs)
 
     def secret(self, name: str) -> str:
-        """One of the installation's secrets."""
-        with translated(f"Secrets Manager, {self.wanted.name}/{name}"):
-            answer = self.connect("secretsmanager").get_secret_value(
-                SecretId=f"{self.wanted.name}/{name}"
-            )
+        """One of the installation's secrets; `ObjectMissing` if it has none of that name."""
+        secret = f"{self.wanted.name}/{name}"
+        absent = frozenset({"ResourceNotFoundException"})
+        with translated(f"Secrets Manager, {secret}", missing=absent):
+            answer = self.connect("secretsmanager").get_secret_value(SecretId=secret)
         return str(answer["SecretString"])
 
     def _snapshot(self, images: Images) -> Snapshot | None:
