@@ -25,4 +25,6 @@ class Login:
 
 def asked(password: str | None) -> dict[str, Any]:
     """For Gradio's launch: its own login, or none."""
-    return {"auth": Login(password)} if password else {}
+    if password is None:
+        return {}
+    return {"auth": Login(password), "auth_message": f"The user is {USER}."}
