@@ -59,7 +59,7 @@ resource "aws_security_group" "balancer" {
 }
 
 resource "aws_vpc_security_group_ingress_rule" "visitors" {
-  for_each = { for door in local.doors : "${door[0]} from ${door[1]}" => { port = tonumber(door[0]), cidr = door[1] } }
+  for_each = { for door in local.doors : "${door[0]}-${door[1]}" => { port = tonumber(door[0]), cidr = door[1] } }
 
   security_group_id = aws_security_group.balancer[0].id
   description       = "Who may come"
