@@ -37,6 +37,9 @@ _OWN_ADDRESS = "https://checkip.amazonaws.com"
 
 Name = Annotated[str, typer.Option(help="name of the installation")]
 Region = Annotated[str, typer.Option(help="AWS region")]
+AdminCidr = Annotated[
+    list[str] | None, typer.Option(help="who reaches the cluster; default: this address")
+]
 Unlock = Annotated[
     str | None, typer.Option(help="id of a lock of Terraform's state that nobody holds any more")
 ]
@@ -58,9 +61,7 @@ def deploy(
     hostname: Annotated[str | None, typer.Option(help="of the load balancer, for HTTPS")] = None,
     zone: Annotated[str | None, typer.Option(help="Route 53 zone of the hostname")] = None,
     expose_cidr: Annotated[list[str] | None, typer.Option(help="who may come there")] = None,
-    admin_cidr: Annotated[
-        list[str] | None, typer.Option(help="who reaches the cluster; default: this address")
-    ] = None,
+    admin_cidr: AdminCidr = None,
     images: Annotated[
         Path | None, typer.Option(help="JSON file of images that are pushed already")
     ] = None,
