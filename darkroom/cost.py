@@ -68,6 +68,12 @@ def idle(inventory: Inventory, prices: Prices, *, head_awake: bool) -> list[Line
         prices.monthly("NAT gateway", inventory.nat_gateways, "nat_gateway_hour"),
         prices.monthly("its public IPv4 address", inventory.public_addresses, "public_ipv4_hour"),
         prices.monthly("interface endpoints", inventory.endpoint_zones, "interface_endpoint_hour"),
+        prices.monthly("load balancer", inventory.load_balancers, "alb_hour"),
+        # A person at the page now and then: of each dimension less than a tenth.
+        prices.monthly("its capacity units", 0.1 * inventory.load_balancers, "alb_lcu_hour"),
+        prices.monthly(
+            "its public IPv4 addresses", inventory.balancer_addresses, "public_ipv4_hour"
+        ),
         # Telemetry and what operators ask of AWS.
         prices.line("data through NAT", 5, "GB", "nat_gb"),
         prices.line("KMS keys", inventory.kms_keys, "keys", "kms_key_month"),

@@ -22,6 +22,7 @@ def cost(
     instance: Annotated[str, typer.Option(help="of the GPU nodes")] = "g5.2xlarge",
     spot: Annotated[bool, typer.Option("--spot/--on-demand")] = True,
     environment: Annotated[str, typer.Option(help="dev, sleep or prod")] = "dev",
+    expose: Annotated[str, typer.Option(help="none, internal or public")] = "none",
     plan: Annotated[
         Path | None, typer.Option(help="`terraform show -json` of a plan, instead")
     ] = None,
@@ -37,7 +38,9 @@ def cost(
         spot=spot,
     )
     try:
-        fixed = idle(_inventory(environment, plan), prices, head_awake=environment != "sleep")
+        fixed = idle(
+            _inventory(environment, expose, plan), prices, head_awake=environment != "sleep"
+        )
         varying = variable(load, prices)
     except KeyError as missing:
         raise DarkroomError(f"darkroom/prices.json has no price of {missing}") from missing
@@ -55,7 +58,7 @@ def cost(
     )
 
 
-def _inventory(environment: str, plan: Path | None) -> Inventory:
+def _inventory(environment: str, expose: str, plan: Path | None) -> Inventory:
     if plan is not None:
         try:
             return Inventory.of_plan(json.loads(plan.read_text("utf-8")))
@@ -63,7 +66,9 @@ def _inventory(environment: str, plan: Path | None) -> Inventory:
             raise DarkroomError(f"{plan} is no plan as `terraform show -json` prints it") from error
     if environment not in ("dev", "sleep", "prod"):
         raise DarkroomError("--environment is dev, sleep or prod")
-    return inventory(environment)
+    if expose not in ("none", "internal", "public"):
+        raise DarkroomError("--expose is none, internal or public")
+    return inventory(environment).exposed(expose)
 
 
 def _document(

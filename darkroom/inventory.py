@@ -2,8 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
+
+#: Of a VPC that Terraform makes.
+_ZONES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +26,9 @@ class Inventory:
     dashboards: int
     #: Queues that KEDA and the Ray head look at.
     job_queues: int
+    load_balancers: int = 0
+    #: Public ones have an address in each of their zones.
+    balancer_addresses: int = 0
 
     @classmethod
     def of_plan(cls, plan: Mapping[str, Any]) -> Self:
@@ -72,6 +78,18 @@ class Inventory:
                 resource["type"] == "aws_sns_topic_subscription" and resource["name"] == "jobs"
                 for resource in resources
             ),
+            load_balancers=count("aws_lb"),
+            balancer_addresses=_balancer_addresses(of_type),
+        )
+
+    def exposed(self, mode: str) -> "Inventory":
+        """The same with a load balancer as `deploy --expose` makes it."""
+        if mode == "none":
+            return self
+        addresses = _ZONES if mode == "public" else 0
+        # The page's password.
+        return replace(
+            self, load_balancers=1, balancer_addresses=addresses, secrets=self.secrets + 1
         )
 
     @classmethod
@@ -82,6 +100,15 @@ class Inventory:
     def encode(self) -> str:
         """For a file that a test compares with a plan."""
         return json.dumps(asdict(self), indent=2) + "\n"
+
+
+def _balancer_addresses(of_type: Mapping[str, list[dict[str, Any]]]) -> int:
+    """One in each subnet; where these are not known yet, they are the public half of our own."""
+    return sum(
+        len(balancer.get("subnets") or ()) or len(of_type.get("aws_subnet", [])) // 2
+        for balancer in of_type.get("aws_lb", [])
+        if not balancer["internal"]
+    )
 
 
 def _metrics(alarm: Mapping[str, Any]) -> int:

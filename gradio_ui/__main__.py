@@ -9,6 +9,7 @@ import threading
 from typing import Any
 
 from client import Client
+from gradio_ui.login import asked
 from gradio_ui.page import Page
 from gradio_ui.policy import SecurityHeaders
 from gradio_ui.settings import Settings
@@ -41,7 +42,12 @@ def main() -> int:
         blocks = Page(client).blocks
         blocks.queue(default_concurrency_limit=_WATCHED_AT_ONCE)
         try:
-            blocks.launch(server_name=settings.host, server_port=settings.port, **_launch())
+            blocks.launch(
+                server_name=settings.host,
+                server_port=settings.port,
+                **asked(settings.password),
+                **_launch(),
+            )
         except OSError as error:
             print(f"cannot listen on {settings.host}:{settings.port}: {error}", file=sys.stderr)  # noqa: T201
             return 1

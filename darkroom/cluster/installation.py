@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from darkroom.cluster.errors import NotRenderable
+from darkroom.cluster.exposed import Exposed
 from darkroom.names import queues_of
 from jobs.catalogue import Catalogue
 
@@ -28,6 +29,8 @@ class Installation:
     architecture: str
     #: Group of variables -> variable -> value.
     app_config: Mapping[str, Mapping[str, str]]
+    #: The load balancer, if there is one.
+    exposure: Exposed | None = None
 
     @classmethod
     def from_outputs(cls, path: Path) -> Self:
@@ -44,6 +47,7 @@ class Installation:
                 interruption_queue=cluster["interruption_queue"],
                 architecture=_ARCHITECTURES[cluster["system_architecture"]],
                 app_config=config,
+                exposure=Exposed(**found) if (found := cluster.get("exposure")) else None,
             )
         except ValueError as error:
             raise NotRenderable(f"{path} is not JSON: {error}") from error

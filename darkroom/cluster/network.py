@@ -114,6 +114,13 @@ DEEP_SLEEP: tuple[Flow, ...] = (
     Flow(BRIDGE, API_SERVER, (443,), "wakes the RayService"),
 )
 
+#: What a load balancer may lead to, and the port of its pods.
+WAYS_IN: Mapping[str, tuple[Peer, int]] = {
+    "ui": (UI, 7860),
+    "serve": (HEAD, 8000),
+    "dashboard": (HEAD, 8265),
+}
+
 
 def deny_all() -> dict[str, Any]:
     """The policy under which nothing is allowed that no other one allows."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from darkroom.cluster import network
 from darkroom.cluster.errors import NotRenderable
+from darkroom.cluster.exposed import Exposed
 from darkroom.cluster.images import Images
 from darkroom.cluster.installation import Installation
 from darkroom.cluster.runtime import RuntimeValues, catalogue_map, variables
@@ -69,28 +70,41 @@ class Rendering:
             raise NotRenderable(f"there is no component {', '.join(sorted(unknown))}")
         if to.exists() and not (to / ".rendered").exists():
             raise NotRenderable(f"{to} is not ours to replace: nothing was rendered there before")
+        choice = self._choice(overlay, source)
         shutil.rmtree(to, ignore_errors=True)
         values = self._values()
         for path in sorted(source.rglob("*.yaml")):
             inside = path.relative_to(source)
-            if inside.parts[0] != "runtime":
+            if inside.parts[0] != "runtime" and (self._exposed or "exposed" not in inside.parts):
                 _write(to / inside, filled(path, values))
         for name, objects in self._generated(source / "runtime", values):
             _write(to / name, objects)
-        _write(to / "kustomization.yaml", [self._choice(overlay, source)])
+        _write(to / "kustomization.yaml", [choice])
         (to / ".rendered").touch()
         return to
 
     def _choice(self, overlay: str, source: Path) -> dict[str, Any]:
         [own] = read_objects(source / "overlays" / overlay / "kustomization.yaml")
         there = {Path(each).name for each in own.get("components", ())}
+        if self._exposed and "deep-sleep" in {*there, *self.components}:
+            raise NotRenderable(
+                "deep sleep deletes the Services that a load balancer leads to: render without "
+                f"--with deep-sleep and without it in manifests/overlays/{overlay}, or take the "
+                "load balancer away by `darkroom deploy --expose none`"
+            )
         # Twice would be refused by Kustomize.
         components = [f"components/{name}" for name in self.components if name not in there]
+        if self._exposed:
+            components.append("components/exposed")
         return {
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
             "kind": "Kustomization",
             "resources": [f"overlays/{overlay}"],
         } | ({"components": components} if components else {})
+
+    @property
+    def _exposed(self) -> Exposed | None:
+        return self.installation.exposure
 
     def _values(self) -> dict[str, Any]:
         installation, region = self.installation, self.installation.region
@@ -153,6 +167,10 @@ class Rendering:
         yield "components/deep-sleep/generated/deep-sleep.yaml", sleeping
         more = network.policies(network.DEEP_SLEEP, prefix="sleep-", aws_cidrs=self.aws_cidrs)
         yield "components/deep-sleep/generated/network.yaml", more
+        if self._exposed:
+            services = self._exposed.services(templates / "exposed-service.yaml", values)
+            yield "components/exposed/generated/services.yaml", services
+            yield "components/exposed/generated/network.yaml", self._exposed.policies()
 
     def _catalogue_map(self) -> dict[str, Any]:
         name, text = catalogue_map(self.catalogue)

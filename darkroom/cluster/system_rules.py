@@ -13,6 +13,8 @@ Manifests = Sequence[Mapping[str, Any]]
 _IDLE = frozenset({RAY_HEAD, "ui", "webhook-worker", "sweeper", "dead-letter-worker", "deep-sleep"})
 #: Pods that no manifest makes: `darkroom batch` does.
 _ELSEWHERE = ({COMPONENT: "batch"},)
+#: Labels that KubeRay gives to pods by itself.
+_BY_KUBERAY = frozenset({"ray.io/serve"})
 
 
 def selectors(manifests: Manifests) -> Iterator[Finding]:
@@ -35,7 +37,8 @@ def selectors(manifests: Manifests) -> Iterator[Finding]:
 def _unmatched(
     manifest: Mapping[str, Any], selector: Mapping[str, str], labels: Sequence[Mapping[str, str]]
 ) -> Iterator[Finding]:
-    if not any(selector.items() <= each.items() for each in labels):
+    ours = {(key, value) for key, value in selector.items() if key not in _BY_KUBERAY}
+    if not any(ours <= each.items() for each in labels):
         wanted = ", ".join(f"{key}={value}" for key, value in selector.items())
         yield Finding.of("selector-matches", manifest, f"no pod has the labels {wanted}")
 

@@ -23,6 +23,7 @@ from darkroom.cluster import (
 )
 from darkroom.cluster.crds import Definitions, crd_dir
 from darkroom.cluster.errors import CannotValidate, ManifestsError
+from darkroom.cluster.exposed import stand_in
 from darkroom.cluster.finding import Finding
 from darkroom.cluster.images import Images
 from darkroom.cluster.installation import Installation
@@ -82,6 +83,10 @@ def variants() -> Iterator[tuple[str, str, Rendering]]:
     for overlay in OVERLAYS:
         yield overlay, overlay, bare
         yield f"{overlay} with everything", overlay, replace(full, components=COMPONENTS)
+        for mode in ("internal", "public"):
+            shown = stand_in(mode, next(iter(catalogue.runtimes)))
+            installation = replace(bare.installation, exposure=shown)
+            yield f"{overlay}, {mode}", overlay, replace(bare, installation=installation)
 
 
 def main() -> int:

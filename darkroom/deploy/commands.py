@@ -13,6 +13,7 @@ from darkroom.deploy.access import TARGETS, forwarded, forwarding
 from darkroom.deploy.account import Account, identify
 from darkroom.deploy.dry_run import emulated, rehearse
 from darkroom.deploy.errors import DeployError, ProgramFailed, Unfit
+from darkroom.deploy.exposure import EXPOSURES, UI_PASSWORD, UI_USER, Exposure
 from darkroom.deploy.farewell import half_way
 from darkroom.deploy.journal import Journal
 from darkroom.deploy.lambda_package import build_package
@@ -22,13 +23,13 @@ from darkroom.deploy.program import Programs
 from darkroom.deploy.removal import as_deployed, removal
 from darkroom.deploy.runner import run
 from darkroom.deploy.vpc import read_vpc
-from darkroom.deploy.wanted import EXPOSURES, ROOT, Vpc, Wanted
+from darkroom.deploy.wanted import ROOT, Vpc, Wanted
 from darkroom.names import OVERLAYS
 from darkroom.output import Json, emit
 from darkroom.screen import people
 from jobs.catalogue import Catalogue
 from records.connect import connect
-from records.errors import RecordsError
+from records.errors import ObjectMissing, RecordsError
 
 #: Who an emulated account is.
 _NOBODY = Account(id="000000000000", arn="arn:aws:iam::000000000000:root")
@@ -37,6 +38,9 @@ _OWN_ADDRESS = "https://checkip.amazonaws.com"
 
 Name = Annotated[str, typer.Option(help="name of the installation")]
 Region = Annotated[str, typer.Option(help="AWS region")]
+AdminCidr = Annotated[
+    list[str] | None, typer.Option(help="who reaches the cluster; default: this address")
+]
 Unlock = Annotated[
     str | None, typer.Option(help="id of a lock of Terraform's state that nobody holds any more")
 ]
@@ -55,9 +59,10 @@ def deploy(
     runtime: Annotated[str, typer.Option(help="of runtimes.yaml, for the smoke test")] = "demo",
     existing_vpc: Annotated[str | None, typer.Option(help="id of a VPC to use")] = None,
     expose: Annotated[str, typer.Option(help=", ".join(EXPOSURES))] = "none",
-    admin_cidr: Annotated[
-        list[str] | None, typer.Option(help="who reaches the cluster; default: this address")
-    ] = None,
+    hostname: Annotated[str | None, typer.Option(help="of the load balancer, for HTTPS")] = None,
+    zone: Annotated[str | None, typer.Option(help="Route 53 zone of the hostname")] = None,
+    expose_cidr: Annotated[list[str] | None, typer.Option(help="who may come there")] = None,
+    admin_cidr: AdminCidr = None,
     images: Annotated[
         Path | None, typer.Option(help="JSON file of images that are pushed already")
     ] = None,
@@ -74,6 +79,7 @@ def deploy(
     catalogue = Catalogue.from_yaml((ROOT / "runtimes.yaml").read_text("utf-8"))
     if runtime not in catalogue.runtimes:
         raise Unfit(f"--runtime is one of {', '.join(catalogue.runtimes)}")
+    exposure = Exposure(mode=expose, hostname=hostname, zone=zone, cidrs=tuple(expose_cidr or ()))
     wanted = Wanted(
         name=name,
         region=region,
@@ -82,7 +88,7 @@ def deploy(
         snapshot=snapshot,
         build_snapshot=build_snapshot,
         runtime=runtime,
-        expose=expose,
+        exposure=exposure,
         admin_cidrs=tuple(admin_cidr or ()),
         images=images,
         boundary=permissions_boundary,
@@ -99,9 +105,15 @@ def _within(deployment: Deployment, vpc: str | None) -> Deployment:
     if deployment.account is _NOBODY:
         said = f"no credentials: {vpc} is not read, two zones are taken for granted"
         people.print(said, markup=False)
-        found = Vpc(id=vpc, subnet_ids=["subnet-1", "subnet-2"], route_table_ids=["rtb-1"])
+        found = Vpc(
+            id=vpc,
+            subnet_ids=["subnet-1", "subnet-2"],
+            route_table_ids=["rtb-1"],
+            public_subnet_ids=["subnet-3", "subnet-4"],
+        )
     else:
-        found = read_vpc(deployment.connect("ec2"), vpc)
+        public = deployment.wanted.exposure.mode == "public"
+        found = read_vpc(deployment.connect("ec2"), vpc, public=public)
     return replace(deployment, wanted=replace(deployment.wanted, vpc=found))
 
 
@@ -114,8 +126,18 @@ def _deploy(deployment: Deployment, *, as_json: bool) -> None:
     journal.say(f"{name} in account {account.id}, {region}, as {account.arn}")
     run(deployment.deploy(), journal, again=wanted.command("deploy"))
     url = deployment.installation.api_url
-    journal.say(f"The API is at {url}; its first key: {_key_command(name, region)}")
-    emit({"api_url": url, "name": name, "region": region}, as_json=as_json, otherwise=url)
+    journal.say(f"The API is at {url}; its first key: {_secret_command(name, region, 'first-key')}")
+    exposure = deployment.installation.exposure
+    urls = dict(exposure.urls) if exposure else {}
+    for what, address in urls.items():
+        journal.say(f"{what}: {address}")
+    if urls:
+        journal.say(
+            f"The page's user is {UI_USER}; its password: "
+            f"{_secret_command(name, region, UI_PASSWORD)}"
+        )
+    document = {"api_url": url, "name": name, "region": region, "exposed": urls}
+    emit(document, as_json=as_json, otherwise=url)
 
 
 def destroy(
@@ -172,11 +194,25 @@ def open_(
     arguments, url = forwarding(target, runtime, port)
     with forwarded(cluster, arguments) as process:
         people.print(f"{url} (Ctrl-C ends it)", markup=False)
-        if target == "dashboard":
+        if secret := _password_of(target, deployment):
             # On stdout: for a person who pastes it, or a program that reads it.
-            emit(None, as_json=False, otherwise=deployment.secret("ray-token"))
+            emit(None, as_json=False, otherwise=secret)
         process.wait()
     raise ProgramFailed("kubectl has ended the forwarding; what it said stands above")
+
+
+def _password_of(target: str, deployment: Deployment) -> str | None:
+    """What the dashboard asks for, and the page where a load balancer shows it to others."""
+    if target == "dashboard":
+        return deployment.secret("ray-token")
+    if target != "ui":
+        return None
+    try:
+        password = deployment.secret(UI_PASSWORD)
+    except ObjectMissing:
+        return None
+    people.print(f"user {UI_USER}; the password:", markup=False)
+    return password
 
 
 def _deployment(wanted: Wanted, catalogue: Catalogue, *, optional: bool) -> Deployment:
@@ -230,8 +266,8 @@ def _own_address() -> str:
     return f"{answer}/32"
 
 
-def _key_command(name: str, region: str) -> str:
+def _secret_command(name: str, region: str, secret: str) -> str:
     return (
-        f"aws secretsmanager get-secret-value --region {region} --secret-id {name}/first-key "
+        f"aws secretsmanager get-secret-value --region {region} --secret-id {name}/{secret} "
         "--query SecretString --output text"
     )

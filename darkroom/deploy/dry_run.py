@@ -20,7 +20,8 @@ from darkroom.process import StackProcess
 _START_S = 120
 #: What the account decides and no price list: free tiers, data, how much is logged.
 _BY_ACCOUNT = ("data through NAT", "logs", "container images", "snapshot of the images",
-               "weights in S3", "KMS requests", "SQS: looks at the queues")  # fmt: skip
+               "weights in S3", "KMS requests", "SQS: looks at the queues",
+               "its capacity units")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

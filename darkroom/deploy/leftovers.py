@@ -28,6 +28,8 @@ _LISTINGS: tuple[tuple[str, str, str, str | None], ...] = (
     ("events", "list_rules", "Rules", "Name"),
     ("iam", "list_roles", "Roles", "RoleName"),
     ("iam", "list_instance_profiles", "InstanceProfiles", "InstanceProfileName"),
+    ("elbv2", "describe_load_balancers", "LoadBalancers", "LoadBalancerName"),
+    ("elbv2", "describe_target_groups", "TargetGroups", "TargetGroupName"),
     ("cloudformation", "list_stacks", "StackSummaries", "StackName"),
 )
 INSTALLATION_TAG = "darkroom:installation"

@@ -8,9 +8,10 @@ from darkroom.cluster.images import Images
 from darkroom.cluster.installation import Installation
 from darkroom.cluster.render import Rendering
 from darkroom.cluster.snapshot import Snapshot
+from darkroom.cluster.template import read_objects
 from darkroom.deploy.cluster import BY_REMOVAL, MANAGER, PAUSED, Cluster
 from darkroom.deploy.step import Standing
-from darkroom.names import NAMESPACE
+from darkroom.names import EXPOSURE, NAMESPACE
 from jobs.catalogue import Catalogue
 
 _READY_S = 900
@@ -68,13 +69,16 @@ class AppliedManifests:
         )
         services = self.cluster.items("rayservices", namespace=NAMESPACE)
         ready = bool(services) and all(map(_ready, services))
-        done = not differs and ready and not self._paused(by_removal=True)
+        settled = not self._paused(by_removal=True) and not self._shut()
+        done = not differs and ready and settled
         return Standing(done=done, says=self._still_paused() if done else "")
 
     def apply(self) -> None:
         """Apply, and wait for the RayServices. A conflict is somebody's edit: not forced."""
         for each in self._parts():
             self.cluster.kubectl("apply", *MANAGER, *each)
+        if shut := self._shut():
+            self.cluster.kubectl("delete", "-n", NAMESPACE, "--ignore-not-found", *shut)
         if begun := self._paused(by_removal=True):
             # By a removal that was begun and not ended.
             self.cluster.kubectl(
@@ -95,6 +99,26 @@ class AppliedManifests:
     def _parts(self) -> list[tuple[str, str]]:
         """What no chart brings for its operator, and ours."""
         return [("-f", str(self.folder / "operators/disruption.yaml")), ("-k", str(self.folder))]
+
+    def _shut(self) -> list[str]:
+        """Ways in of a load balancer that is gone, or is another: an apply leaves what it lacks."""
+        folder = self.folder / "components/exposed/generated"
+        wanted = {
+            (each["kind"], each["metadata"]["name"], each["metadata"]["labels"][EXPOSURE])
+            for path in sorted(folder.glob("*.yaml"))
+            for each in read_objects(path)
+        }
+        found = [
+            (each["kind"], each["metadata"]["name"], mode)
+            for kind in ("services", "networkpolicies")
+            for each in self.cluster.items(kind, namespace=NAMESPACE)
+            if (mode := each["metadata"].get("labels", {}).get(EXPOSURE))
+        ]
+        return [
+            f"{kind.lower()}/{name}"
+            for kind, name, mode in found
+            if (kind, name, mode) not in wanted
+        ]
 
     def _paused(self, *, by_removal: bool) -> list[str]:
         """ScaledObjects that KEDA leaves alone: paused by a removal, or by a person."""

@@ -15,12 +15,15 @@ FOLDER = ROOT / "infra/permissions"
 MOST_CHARS = 6144
 
 
-def policies(*, name: str, account: str, region: str, folder: Path = FOLDER) -> dict[str, Any]:
+def policies(
+    *, name: str, account: str, region: str, zone: str = "*", folder: Path = FOLDER
+) -> dict[str, Any]:
     """Name of the policy -> its document."""
     values = {
         "name": name,
         "account": account,
         "region": region,
+        "zone": zone,
         "partition": "aws-cn" if region.startswith("cn-") else "aws",
     }
     return {
@@ -33,11 +36,12 @@ def permissions(
     account: Annotated[str, typer.Option(help="number of the AWS account")],
     name: Annotated[str, typer.Option(help="name of the installation")] = "darkroom-dev",
     region: Annotated[str, typer.Option(help="AWS region")] = "us-west-2",
+    zone: Annotated[str, typer.Option(help="Route 53 zone of --expose; *: any")] = "*",
     out: Annotated[Path, typer.Option(help="folder to write")] = Path("build/permissions"),
     as_json: Json = False,
 ) -> None:
     """Write the IAM policies of who deploys, and the boundary of the roles that are made."""
-    found = policies(name=name, account=account, region=region)
+    found = policies(name=name, account=account, region=region, zone=zone)
     out.mkdir(parents=True, exist_ok=True)
     for policy, document in found.items():
         (out / f"{policy}.json").write_text(json.dumps(document) + "\n", "utf-8")

@@ -77,6 +77,7 @@ class Deployment:
                 cluster=self.cluster,
                 secrets=self.connect("secretsmanager"),
                 installation=self.wanted.name,
+                exposed=bool(self.wanted.exposure),
             ),
             AppliedManifests(
                 cluster=self.cluster, folder=self.wanted.manifests, say=self.journal.say
@@ -138,6 +139,7 @@ class Deployment:
             images_given=self.wanted.images is not None,
             snapshot=self.wanted.snapshot is not None or self.wanted.build_snapshot,
             say=self.journal.say,
+            exposure=self.wanted.exposure,
         )
 
     @property
@@ -260,11 +262,11 @@ class Deployment:
         return Installation.from_outputs(self.wanted.outputs)
 
     def secret(self, name: str) -> str:
-        """One of the installation's secrets."""
-        with translated(f"Secrets Manager, {self.wanted.name}/{name}"):
-            answer = self.connect("secretsmanager").get_secret_value(
-                SecretId=f"{self.wanted.name}/{name}"
-            )
+        """One of the installation's secrets; `ObjectMissing` if it has none of that name."""
+        secret = f"{self.wanted.name}/{name}"
+        absent = frozenset({"ResourceNotFoundException"})
+        with translated(f"Secrets Manager, {secret}", missing=absent):
+            answer = self.connect("secretsmanager").get_secret_value(SecretId=secret)
         return str(answer["SecretString"])
 
     def _snapshot(self, images: Images) -> Snapshot | None:

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
 from darkroom.deploy import quota
 from darkroom.deploy.errors import Unfit
+from darkroom.deploy.exposure import Exposure, judged_zone
 from darkroom.deploy.leftovers import INSTALLATION_TAG
 from darkroom.deploy.program import Found
 from darkroom.deploy.quota import Demand, Finding, Quota, Reading
@@ -181,6 +182,7 @@ class Preflight:
     images_given: bool
     snapshot: bool
     say: Callable[[str], None]
+    exposure: Exposure = field(default_factory=Exposure)
 
     name = "preflight"
     takes = "seconds"
@@ -210,6 +212,8 @@ class Preflight:
             except RecordsError as error:
                 yield Finding(fatal=False, text=f"GPUs of {self.region} not readable ({error})")
         yield from judged_spot_role(self.connect("iam"))
+        if self.exposure:
+            yield from judged_zone(self.connect("route53"), self.exposure)
         readings = read_quotas(self.connect, self.installation)
         yield from quota.judged(self.wanted, readings, self.region)
         if self.wanted.gpu_nodes:

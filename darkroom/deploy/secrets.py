@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from darkroom.deploy.cluster import Cluster
+from darkroom.deploy.exposure import UI_PASSWORD
 from darkroom.deploy.step import Standing
 from darkroom.names import NAMESPACE
 from records.errors import translated
@@ -15,29 +16,33 @@ SECRETS = {
     "webhook-signing": ("keys", "webhook-signing"),
     "ui-api-key": ("key", "first-key"),
 }
+#: There only with a load balancer.
+_LOGIN = {UI_PASSWORD: ("password", UI_PASSWORD)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class KubernetesSecrets:
-    """The three that pods read."""
+    """Those that pods read."""
 
     cluster: Cluster
     secrets: Any
     installation: str
+    #: Whether the page has a login.
+    exposed: bool = False
 
     name = "Kubernetes Secrets"
     takes = "seconds"
 
     def check(self) -> Standing:
         """Whether they have Secrets Manager's values."""
-        for name, (key, source) in SECRETS.items():
+        for name, (key, source) in self._wanted().items():
             found = self.cluster.get("secret", name, namespace=NAMESPACE)
             if found is None or found.get("data", {}).get(key) != _encoded(self._value(source)):
                 return Standing(done=False)
         return Standing(done=True)
 
     def apply(self) -> None:
-        """Write all three; the namespace first, which the manifests have, too."""
+        """Write all of them; the namespace first, which the manifests have, too."""
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
         if self.cluster.get("namespace", NAMESPACE) is None:
             self.cluster.apply_text([namespace])
@@ -49,12 +54,15 @@ class KubernetesSecrets:
                     "metadata": {"name": name, "namespace": NAMESPACE},
                     "data": {key: _encoded(self._value(source))},
                 }
-                for name, (key, source) in SECRETS.items()
+                for name, (key, source) in self._wanted().items()
             ]
         )
 
     def undo(self) -> None:
         """Nothing: they go with the cluster."""
+
+    def _wanted(self) -> dict[str, tuple[str, str]]:
+        return SECRETS | (_LOGIN if self.exposed else {})
 
     def _value(self, source: str) -> str:
         with translated(f"Secrets Manager, {self.installation}/{source}"):

@@ -80,7 +80,7 @@ class Terraform:
     def addresses(self) -> list[str]:
         """What the state knows; nothing if there is no state."""
         try:
-            return self._run("state", "list").output.split()
+            return self._run("state", "list").output.splitlines()
         except ProgramFailed as failed:
             # Nothing else may pass for it: what is not known would not be kept from destruction.
             if _NO_STATE in str(failed):

@@ -10,25 +10,33 @@ from records.errors import translated
 _ZONES = 2
 
 
-def read_vpc(ec2: Any, vpc: str) -> Vpc:
-    """The VPC with its private subnets; `Unfit` says what it lacks."""
+def read_vpc(ec2: Any, vpc: str, *, public: bool = False) -> Vpc:
+    """The VPC with its private subnets, and public ones if asked; `Unfit` says what it lacks."""
     mine = [{"Name": "vpc-id", "Values": [vpc]}]
     with translated(f"EC2, {vpc}"):
         subnets = ec2.describe_subnets(Filters=mine)["Subnets"]
         tables = ec2.describe_route_tables(Filters=mine)["RouteTables"]
-    return chosen(vpc, subnets, tables)
+    return chosen(vpc, subnets, tables, public=public)
 
 
 def chosen(
-    vpc: str, subnets: Sequence[Mapping[str, Any]], tables: Sequence[Mapping[str, Any]]
+    vpc: str,
+    subnets: Sequence[Mapping[str, Any]],
+    tables: Sequence[Mapping[str, Any]],
+    *,
+    public: bool = False,
 ) -> Vpc:
     """Subnets whose way out is no internet gateway: nodes have no public address."""
     found: dict[str, tuple[str, str]] = {}
+    # One for each zone is enough, and all that Karpenter and a load balancer need.
+    outside: dict[str, str] = {}
     for subnet in subnets:
         table = _table_of(subnet["SubnetId"], tables)
-        if table is not None and _goes_out_by_nat(table):
-            zone = subnet["AvailabilityZone"]
-            # One for each zone is enough, and all that Karpenter needs.
+        way = _way_out(table) if table is not None else None
+        zone = subnet["AvailabilityZone"]
+        if way is not None and way.startswith("igw-"):
+            outside.setdefault(zone, subnet["SubnetId"])
+        elif table is not None and way is not None:
             found.setdefault(zone, (subnet["SubnetId"], table["RouteTableId"]))
     if len(found) < _ZONES:
         raise Unfit(
@@ -36,11 +44,17 @@ def chosen(
             f"wants {_ZONES}. A way is a route to 0.0.0.0/0 by a NAT gateway, a transit gateway or "
             "the like, not by an internet gateway"
         )
+    if public and len(outside) < _ZONES:
+        raise Unfit(
+            f"{vpc} has subnets with a route to an internet gateway in {len(outside)} zones; a "
+            f"load balancer wants {_ZONES} for --expose public"
+        )
     pairs = [found[zone] for zone in sorted(found)]
     return Vpc(
         id=vpc,
         subnet_ids=[subnet for subnet, _ in pairs],
         route_table_ids=sorted({table for _, table in pairs}),
+        public_subnet_ids=[outside[zone] for zone in sorted(outside)] if public else (),
     )
 
 
@@ -55,8 +69,9 @@ def _table_of(subnet: str, tables: Sequence[Mapping[str, Any]]) -> Mapping[str, 
     return main
 
 
-def _goes_out_by_nat(table: Mapping[str, Any]) -> bool:
+def _way_out(table: Mapping[str, Any]) -> str | None:
+    """The gateway to the internet, empty where it is none of the kinds that say so."""
     for route in table.get("Routes", ()):
         if route.get("DestinationCidrBlock") == "0.0.0.0/0" and route.get("State") != "blackhole":
-            return not str(route.get("GatewayId", "")).startswith("igw-")
-    return False
+            return str(route.get("GatewayId", ""))
+    return None

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.deploy.errors import Unfit
+from darkroom.deploy.exposure import Exposure
 from darkroom.names import OVERLAYS
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "infra/terraform"
-EXPOSURES = ("none", "internal", "public")
 _NAME = re.compile(r"^[a-z][a-z0-9-]{1,22}[a-z0-9]$")
 
 
@@ -23,6 +23,8 @@ class Vpc:
     id: str
     subnet_ids: Sequence[str]
     route_table_ids: Sequence[str]
+    #: Of a load balancer for everybody.
+    public_subnet_ids: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +39,10 @@ class Wanted:
     #: Snapshot for GPU nodes; None: the newest that has exactly these images, if there is one.
     snapshot: str | None = None
     build_snapshot: bool = False
-    #: Of runtimes.yaml: whose model is looked after, and who is asked in the smoke test.
+    #: Of runtimes.yaml: whose model is looked after, who is asked in the smoke test, and whose
+    #: Serve and dashboard are exposed.
     runtime: str = "demo"
-    expose: str = "none"
+    exposure: Exposure = field(default_factory=Exposure)
     admin_cidrs: Sequence[str] = ()
     vpc: Vpc | None = None
     #: IAM policy that bounds all roles that are made; whoever deploys by our policies must name it.
@@ -59,13 +62,6 @@ class Wanted:
             )
         if self.overlay not in OVERLAYS:
             raise Unfit(f"--overlay is one of {', '.join(OVERLAYS)}")
-        if self.expose not in EXPOSURES:
-            raise Unfit(f"--expose is one of {', '.join(EXPOSURES)}")
-        if self.expose != "none":
-            raise Unfit(
-                f"--expose {self.expose} is not there yet: the API is public by its key, and "
-                "`darkroom open ui|dashboard|serve` forwards the rest to this machine"
-            )
         if self.snapshot and self.build_snapshot:
             raise Unfit("--snapshot names one that is there, --build-snapshot makes one: not both")
 
@@ -111,11 +107,14 @@ class Wanted:
             given["models_bucket"] = self.bucket
         if self.boundary:
             given["permissions_boundary"] = self.boundary
+        if self.exposure:
+            given["exposure"] = self.exposure.variable(self.runtime)
         if self.vpc:
             given["vpc"] = {
                 "id": self.vpc.id,
                 "subnet_ids": list(self.vpc.subnet_ids),
                 "route_table_ids": list(self.vpc.route_table_ids),
+                "public_subnet_ids": list(self.vpc.public_subnet_ids),
             }
         return given | dict(self.extra)
 
@@ -142,6 +141,7 @@ class Wanted:
             ("--permissions-boundary", self.boundary),
             ("--existing-vpc", self.vpc.id if self.vpc else None),
             ("--runtime", None if self.runtime == "demo" else self.runtime),
+            *self.exposure.words(),
             *(("--admin-cidr", cidr) for cidr in self.admin_cidrs),
         ]
         words = [word for name, value in given if value for word in (name, str(value))]

@@ -36,11 +36,11 @@ resource "aws_sns_topic_policy" "alarms" {
 }
 
 resource "aws_sns_topic_subscription" "alarms" {
-  count = var.alarm_email == null ? 0 : 1
+  count = var.alarms.email == null ? 0 : 1
 
   topic_arn = aws_sns_topic.alarms.arn
   protocol  = "email"
-  endpoint  = var.alarm_email
+  endpoint  = var.alarms.email
 }
 
 locals {
@@ -190,11 +190,11 @@ resource "aws_cloudwatch_metric_alarm" "gpu_quota" {
 
 # Counts what carries our tag, once the tag is activated for cost allocation in the account.
 resource "aws_budgets_budget" "monthly" {
-  count = var.monthly_budget_usd == null ? 0 : 1
+  count = var.alarms.monthly_budget_usd == null ? 0 : 1
 
   name         = var.name
   budget_type  = "COST"
-  limit_amount = tostring(var.monthly_budget_usd)
+  limit_amount = tostring(var.alarms.monthly_budget_usd)
   limit_unit   = "USD"
   time_unit    = "MONTHLY"
 

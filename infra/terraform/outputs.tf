@@ -57,6 +57,7 @@ output "cluster" {
     dead_letter_queues  = { for runtime in keys(local.runtimes) : runtime => aws_sqs_queue.last["${runtime}-dead-letters"].url }
     snapshot_parameter  = "/${var.name}/snapshot"
     system_architecture = var.system_nodes.architecture
+    exposure            = local.exposure
   }
 }
 

@@ -163,11 +163,14 @@ resource "aws_dynamodb_table" "this" {
 }
 
 locals {
-  secrets = {
-    "ray-token"       = "Opens Ray's dashboard and everything else that can start code."
-    "webhook-signing" = "Signs what we post to others."
-    "first-key"       = "API key of the tenant `default`; keys of others are in the key table, as hashes."
-  }
+  secrets = merge(
+    {
+      "ray-token"       = "Opens Ray's dashboard and everything else that can start code."
+      "webhook-signing" = "Signs what we post to others."
+      "first-key"       = "API key of the tenant `default`; keys of others are in the key table, as hashes."
+    },
+    local.exposed ? { "ui-password" = "Opens the page." } : {},
+  )
 }
 
 resource "aws_secretsmanager_secret" "this" {
@@ -175,8 +178,9 @@ resource "aws_secretsmanager_secret" "this" {
 
   name        = "${var.name}/${each.key}"
   description = each.value
-  # Days in which a deletion can be taken back.
-  recovery_window_in_days = var.disposable ? 0 : 7
+  # Days in which a deletion can be taken back. The page's password goes and comes with `exposure`,
+  # and its name must be free then.
+  recovery_window_in_days = var.disposable || each.key == "ui-password" ? 0 : 7
 }
 
 resource "aws_ecr_repository" "this" {

@@ -165,6 +165,8 @@ variable "vpc" {
     id              = string
     subnet_ids      = list(string)
     route_table_ids = optional(list(string), [])
+    # Of the load balancer, if that is public.
+    public_subnet_ids = optional(list(string), [])
   })
   default = null
 
@@ -297,25 +299,87 @@ variable "tracing" {
   default     = true
 }
 
-variable "alarm_email" {
-  description = "Who is told of alarms; null: nobody by mail, the topic is there for others."
-  type        = string
-  default     = null
+variable "alarms" {
+  description = "Who is told of alarms (null: nobody by mail, the topic is there for others), and costs a month in USD beyond which one is raised (null: no budget)."
+  type = object({
+    email              = optional(string)
+    monthly_budget_usd = optional(number)
+  })
+  nullable = false
+  default  = {}
 
   validation {
-    condition     = var.alarm_email == null || can(regex("^[^@\\s]+@[^@\\s]+$", var.alarm_email))
-    error_message = "A mail address."
+    condition     = var.alarms.email == null || can(regex("^[^@\\s]+@[^@\\s]+$", var.alarms.email))
+    error_message = "email is a mail address."
+  }
+
+  validation {
+    condition     = var.alarms.monthly_budget_usd == null || try(var.alarms.monthly_budget_usd > 0, false)
+    error_message = "monthly_budget_usd is an amount above 0."
   }
 }
 
-variable "monthly_budget_usd" {
-  description = "Costs a month in USD beyond which an alarm is raised; null: no budget."
-  type        = number
-  default     = null
+variable "exposure" {
+  description = "A load balancer before the cluster: none; internal, for page, dashboard and Serve of `runtime` within the VPC; public, for the page alone. With a hostname in a public Route 53 zone it speaks HTTPS."
+  type = object({
+    mode     = optional(string, "none")
+    hostname = optional(string)
+    zone_id  = optional(string)
+    cidrs    = optional(list(string), [])
+    runtime  = optional(string)
+  })
+  nullable = false
+  default  = {}
 
   validation {
-    condition     = var.monthly_budget_usd == null || try(var.monthly_budget_usd > 0, false)
-    error_message = "An amount above 0."
+    condition     = contains(["none", "internal", "public"], var.exposure.mode)
+    error_message = "mode is none, internal or public."
+  }
+
+  validation {
+    condition     = var.exposure.mode != "none" || (var.exposure.hostname == null && var.exposure.zone_id == null && length(var.exposure.cidrs) == 0)
+    error_message = "Without a load balancer there is nothing for hostname, zone_id and cidrs."
+  }
+
+  validation {
+    condition     = (var.exposure.hostname == null) == (var.exposure.zone_id == null)
+    error_message = "hostname and zone_id belong together: the zone proves whose the name is."
+  }
+
+  validation {
+    condition     = var.exposure.hostname == null || can(regex("^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z]{2,}$", var.exposure.hostname))
+    error_message = "hostname is a full name in lower case, such as darkroom.example.org."
+  }
+
+  validation {
+    condition     = var.exposure.zone_id == null || can(regex("^[A-Z0-9]{2,32}$", var.exposure.zone_id))
+    error_message = "zone_id is a hosted zone's, such as Z0123456789ABCDEFGHIJ."
+  }
+
+  validation {
+    condition     = var.exposure.mode != "public" || (var.exposure.hostname != null && length(var.exposure.cidrs) > 0)
+    error_message = "public wants hostname and zone_id, for a certificate, and cidrs: who may come."
+  }
+
+  validation {
+    # Four ports for each: a security group has 60 rules.
+    condition     = length(var.exposure.cidrs) <= 15 && alltrue([for cidr in var.exposure.cidrs : can(cidrnetmask(cidr)) && try(cidrsubnet(cidr, 0, 0) == cidr, false)])
+    error_message = "cidrs are at most 15 IPv4 networks, such as 192.0.2.0/24."
+  }
+
+  validation {
+    condition     = var.exposure.hostname != null || !anytrue([for cidr in var.exposure.cidrs : endswith(cidr, "/0")])
+    error_message = "The whole internet only with a hostname: passwords would go over plain HTTP."
+  }
+
+  validation {
+    condition     = var.exposure.mode != "public" || var.vpc == null || try(length(var.vpc.public_subnet_ids) >= 2, false)
+    error_message = "public in an existing VPC wants two of its public subnets: vpc.public_subnet_ids."
+  }
+
+  validation {
+    condition     = var.exposure.mode != "internal" || try(contains(keys(yamldecode(file(var.runtimes_file)).runtimes), var.exposure.runtime), false)
+    error_message = "internal wants a runtime of runtimes_file: whose Serve and dashboard are shown."
   }
 }
 

@@ -8,12 +8,25 @@ from pathlib import Path
 
 import pytest
 import yaml
+from playwright.sync_api import Browser, sync_playwright
 
 from client.client import Client
 from darkroom.stack import Stack, StackOptions
 from jobs.samples import sample_request
 
 ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = Path("/usr/bin/chromium")
+#: Nothing of the browser's own housekeeping, which would look for the outside world.
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 #: Seconds, short, so that a killed bridge's job is seen again within a test.
 VISIBILITY_S = 6
 LEASE_S = 5
@@ -88,3 +101,17 @@ def slow_request() -> Callable[..., dict[str, object]]:
         return sample_request(num_inference_steps=900, **changed)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium. Where everything must run, its absence is a failure."""
+    if not CHROMIUM.exists():
+        reason = f"{CHROMIUM} is missing: apt-get install chromium"
+        if os.environ.get("CI") == "true" or os.environ.get("DARKROOM_STRICT") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()

@@ -124,8 +124,6 @@ def test_the_command_that_goes_on_asks_for_the_same():
     [
         ({"name": "Demo"}, "lower-case"),
         ({"overlay": "test"}, "dev, prod"),
-        ({"expose": "everywhere"}, "none, internal, public"),
-        ({"expose": "public"}, "not there yet"),
         ({"snapshot": "snap-1", "build_snapshot": True}, "not both"),
     ],
 )
@@ -174,6 +172,19 @@ def test_of_an_existing_vpc_the_subnets_behind_nat_are_used():
     ]
     found = chosen("vpc-1", subnets, tables)
     assert (found.subnet_ids, found.route_table_ids) == (["one", "two"], ["rtb-2", "rtb-3"])
+
+
+def test_a_public_load_balancer_is_put_into_the_subnets_with_an_internet_gateway():
+    """One in each zone; too few are refused, as AWS would after minutes."""
+    subnets = [subnet(name, name[-1]) for name in ("one-a", "two-b", "out-a", "out-b")]
+    tables = [
+        table("rtb-1", ["out-a", "out-b"], GatewayId="igw-1"),
+        table("rtb-2", ["one-a", "two-b"], NatGatewayId="nat-1"),
+    ]
+    assert chosen("vpc-1", subnets, tables, public=True).public_subnet_ids == ["out-a", "out-b"]
+    assert chosen("vpc-1", subnets, tables).public_subnet_ids == ()
+    with pytest.raises(Unfit, match="internet gateway in 1 zones"):
+        chosen("vpc-1", subnets[:3], tables, public=True)
 
 
 def test_a_vpc_with_too_few_zones_is_refused_with_what_it_lacks():

@@ -3,4 +3,4 @@ name               = "darkroom-dev"
 stage              = "dev"
 disposable         = true
 log_retention_days = 7
-monthly_budget_usd = 200
+alarms             = { monthly_budget_usd = 200 }

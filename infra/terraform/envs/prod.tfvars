@@ -4,7 +4,7 @@ stage              = "prod"
 nat_per_zone       = true
 system_nodes       = { count = 3 }
 log_retention_days = 90
-monthly_budget_usd = 1000
+alarms             = { monthly_budget_usd = 1000 }
 tiers = {
   standard = { rate = 30, burst = 50 }
   large    = { rate = 200, burst = 400 }

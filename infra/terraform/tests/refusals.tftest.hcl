@@ -43,8 +43,7 @@ run "refused" {
     admin_cidrs           = ["0.0.0.0/0"]
     admin_principals      = ["admin"]
     system_nodes          = { count = 0 }
-    alarm_email           = "nobody"
-    monthly_budget_usd    = 0
+    alarms                = { email = "nobody" }
     input_buckets         = ["s3://pictures/a"]
     models_bucket         = "s3://weights"
     permissions_boundary  = "boundary"
@@ -66,8 +65,7 @@ run "refused" {
     var.admin_cidrs,
     var.admin_principals,
     var.system_nodes,
-    var.alarm_email,
-    var.monthly_budget_usd,
+    var.alarms,
     var.input_buckets,
     var.models_bucket,
     var.permissions_boundary,
@@ -82,6 +80,8 @@ run "refused_for_another_reason" {
     lambda_package = { zip = "tests/runtimes.yaml", python = "2.7" }
     tiers          = { standard = { rate = 5, burst = 1 } }
     system_nodes   = { architecture = "riscv" }
+    alarms         = { monthly_budget_usd = 0 }
+    exposure       = { mode = "everywhere" }
   }
   expect_failures = [
     var.checkpoints,
@@ -89,6 +89,8 @@ run "refused_for_another_reason" {
     var.lambda_package,
     var.tiers,
     var.system_nodes,
+    var.alarms,
+    var.exposure,
   ]
 }
 
@@ -100,4 +102,79 @@ run "refused_for_a_third_reason" {
   expect_failures = [
     var.runtimes_file,
   ]
+}
+
+# What nobody may come to by mistake, one by one.
+
+run "networks_without_a_load_balancer" {
+  command = plan
+  variables {
+    exposure = { cidrs = ["192.0.2.0/24"] }
+  }
+  expect_failures = [var.exposure]
+}
+
+run "within_the_vpc_for_a_runtime_that_is_none" {
+  command = plan
+  variables {
+    exposure = { mode = "internal", runtime = "nobody" }
+  }
+  expect_failures = [var.exposure]
+}
+
+run "public_without_networks" {
+  command = plan
+  variables {
+    exposure = { mode = "public", hostname = "ui.example.org", zone_id = "Z0123456789" }
+  }
+  expect_failures = [var.exposure]
+}
+
+run "public_without_a_certificate" {
+  command = plan
+  variables {
+    exposure = { mode = "public", cidrs = ["192.0.2.0/24"] }
+  }
+  expect_failures = [var.exposure]
+}
+
+run "the_whole_internet_without_a_certificate" {
+  command = plan
+  variables {
+    exposure = { mode = "internal", runtime = "demo", cidrs = ["0.0.0.0/0"] }
+  }
+  expect_failures = [var.exposure]
+}
+
+run "a_hostname_without_its_zone" {
+  command = plan
+  variables {
+    exposure = { mode = "internal", runtime = "demo", hostname = "ui.example.org" }
+  }
+  expect_failures = [var.exposure]
+}
+
+run "a_hostname_that_is_an_address" {
+  command = plan
+  variables {
+    exposure = { mode = "internal", runtime = "demo", hostname = "https://ui.example.org", zone_id = "Z0123456789" }
+  }
+  expect_failures = [var.exposure]
+}
+
+run "networks_that_are_none" {
+  command = plan
+  variables {
+    exposure = { mode = "internal", runtime = "demo", cidrs = ["192.0.2.1/24"] }
+  }
+  expect_failures = [var.exposure]
+}
+
+run "public_in_an_existing_vpc_without_public_subnets" {
+  command = plan
+  variables {
+    vpc      = { id = "vpc-1", subnet_ids = ["subnet-1", "subnet-2"] }
+    exposure = { mode = "public", hostname = "ui.example.org", zone_id = "Z0123456789", cidrs = ["192.0.2.0/24"] }
+  }
+  expect_failures = [var.exposure]
 }

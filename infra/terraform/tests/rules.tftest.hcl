@@ -215,3 +215,109 @@ run "existing_models_bucket" {
     error_message = "Every role has the boundary."
   }
 }
+
+run "exposed_to_nobody" {
+  command = plan
+
+  assert {
+    condition     = length(aws_lb.this) + length(aws_security_group.balancer) + length(aws_lb_target_group.this) + length(aws_autoscaling_attachment.system) + length(aws_acm_certificate.this) + length(aws_route53_record.alias) == 0
+    error_message = "By default there is no load balancer, and nothing for one."
+  }
+  assert {
+    condition     = output.cluster.exposure == null && !contains(keys(aws_secretsmanager_secret.this), "ui-password")
+    error_message = "Nor a password that costs something, nor anything for the manifests."
+  }
+}
+
+run "exposed_within_the_vpc" {
+  command = plan
+  variables {
+    exposure = { mode = "internal", runtime = "demo" }
+  }
+
+  assert {
+    condition     = aws_lb.this[0].internal && length(aws_acm_certificate.this) == 0 && length(aws_route53_record.alias) == 0
+    error_message = "Without a hostname it needs no certificate and no record."
+  }
+  assert {
+    condition     = { for what, listener in aws_lb_listener.this : what => "${listener.protocol} ${listener.port}" } == { ui = "HTTP 80", serve = "HTTP 8000", dashboard = "HTTP 8265" }
+    error_message = "Each has a port of its own."
+  }
+  assert {
+    condition     = toset([for rule in aws_vpc_security_group_ingress_rule.visitors : "${rule.cidr_ipv4} ${rule.from_port}-${rule.to_port}"]) == toset(["10.0.0.0/16 80-80", "10.0.0.0/16 8000-8000", "10.0.0.0/16 8265-8265"])
+    error_message = "Unless others are named, the VPC may come, and to these ports only."
+  }
+  assert {
+    condition     = alltrue([for what, rule in aws_vpc_security_group_ingress_rule.from_balancer : rule.from_port == output.cluster.exposure.node_ports[what] && rule.to_port == rule.from_port && rule.cidr_ipv4 == null])
+    error_message = "Nodes let the load balancer in on its ports, and nobody else."
+  }
+  assert {
+    condition     = output.cluster.exposure.networks == tolist(aws_subnet.private[*].cidr_block) && output.cluster.exposure.runtime == "demo"
+    error_message = "Pods are told where its calls come from."
+  }
+  assert {
+    condition     = contains(keys(aws_secretsmanager_secret.this), "ui-password")
+    error_message = "The page has a password."
+  }
+}
+
+run "exposed_within_the_vpc_with_tls" {
+  command = plan
+  variables {
+    exposure = { mode = "internal", runtime = "demo", hostname = "darkroom.example.org", zone_id = "Z0123456789", cidrs = ["192.0.2.0/24"] }
+  }
+
+  assert {
+    condition     = { for what, listener in aws_lb_listener.this : what => "${listener.protocol} ${listener.port}" } == { ui = "HTTPS 443", serve = "HTTPS 8000", dashboard = "HTTPS 8265" }
+    error_message = "All of them speak HTTPS."
+  }
+  assert {
+    condition     = output.cluster.exposure.urls == { ui = "https://darkroom.example.org", serve = "https://darkroom.example.org:8000", dashboard = "https://darkroom.example.org:8265" }
+    error_message = "People are told where it is."
+  }
+}
+
+run "exposed_to_the_internet" {
+  command = plan
+  variables {
+    exposure = { mode = "public", runtime = "demo", hostname = "darkroom.example.org", zone_id = "Z0123456789", cidrs = ["192.0.2.0/24", "198.51.100.7/32"] }
+  }
+
+  assert {
+    condition     = !aws_lb.this[0].internal
+    error_message = "Internet-facing."
+  }
+  assert {
+    condition     = keys(aws_lb_listener.this) == ["ui"] && keys(aws_lb_target_group.this) == ["ui"] && keys(aws_vpc_security_group_ingress_rule.from_balancer) == ["ui"] && keys(aws_vpc_security_group_egress_rule.to_nodes) == ["ui"]
+    error_message = "The page alone: Serve has no login, and nothing of it is reachable, by listener, target or rule."
+  }
+  assert {
+    condition     = aws_lb_listener.this["ui"].protocol == "HTTPS" && aws_lb_listener.this["ui"].port == 443 && aws_lb_listener.to_tls[0].default_action[0].type == "redirect" && aws_lb_listener.to_tls[0].default_action[0].redirect[0].protocol == "HTTPS"
+    error_message = "HTTPS only; port 80 sends there."
+  }
+  assert {
+    condition     = toset([for rule in aws_vpc_security_group_ingress_rule.visitors : "${rule.cidr_ipv4} ${rule.from_port}"]) == toset(["192.0.2.0/24 80", "192.0.2.0/24 443", "198.51.100.7/32 80", "198.51.100.7/32 443"])
+    error_message = "Who is named may come, and nobody else."
+  }
+  assert {
+    condition     = aws_acm_certificate.this[0].domain_name == "darkroom.example.org" && aws_route53_record.alias[0].zone_id == "Z0123456789" && aws_route53_record.alias[0].name == "darkroom.example.org"
+    error_message = "The certificate is of the name, and the name leads here."
+  }
+  assert {
+    condition     = output.cluster.exposure.networks == tolist(aws_subnet.public[*].cidr_block)
+    error_message = "Its calls come from the public subnets, where no pod is."
+  }
+}
+
+run "exposed_in_an_existing_vpc" {
+  command = plan
+  variables {
+    vpc      = { id = "vpc-1", subnet_ids = ["subnet-1", "subnet-2"], public_subnet_ids = ["subnet-3", "subnet-4"] }
+    exposure = { mode = "public", runtime = "demo", hostname = "darkroom.example.org", zone_id = "Z0123456789", cidrs = ["192.0.2.0/24"] }
+  }
+
+  assert {
+    condition     = aws_lb.this[0].subnets == toset(["subnet-3", "subnet-4"])
+    error_message = "In its public subnets."
+  }
+}
