@@ -146,13 +146,24 @@ def carrying(connect: Callable[[str], Any], names: Names) -> tuple[list[str], li
 
 
 def _end_of(connect: Callable[[str], Any], arn: str) -> str:
-    """When a key goes by itself: AWS keeps one for a week, so that a deletion can be taken back."""
+    """When it goes by itself: AWS keeps a key for a week, so that a deletion can be taken back."""
+    if ":instance/" in arn:
+        return _instance_end(connect("ec2"), arn.rpartition("/")[2])
     if ":kms:" not in arn:
         return ""
     with translated("KMS DescribeKey"):
         key = connect("kms").describe_key(KeyId=arn)["KeyMetadata"]
     at = key.get("DeletionDate")
     return f" (costs nothing, goes by itself on {at:%Y-%m-%d})" if at else ""
+
+
+def _instance_end(ec2: Any, instance: str) -> str:
+    """A node that has ended is listed for an hour, and its tags with it."""
+    wanted = [{"Name": "instance-id", "Values": [instance]}]
+    with translated("EC2 DescribeInstances"):
+        found = ec2.describe_instances(Filters=wanted)["Reservations"]
+    states = {each["State"]["Name"] for r in found for each in r["Instances"]}
+    return "" if states - {"terminated"} else " (ended, costs nothing, goes within an hour)"
 
 
 def _is_past(each: Any) -> bool:

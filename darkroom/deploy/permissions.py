@@ -16,7 +16,13 @@ MOST_CHARS = 6144
 
 
 def policies(
-    *, name: str, account: str, region: str, zone: str = "*", folder: Path = FOLDER
+    *,
+    name: str,
+    account: str,
+    region: str,
+    zone: str = "*",
+    bucket: str | None = None,
+    folder: Path = FOLDER,
 ) -> dict[str, Any]:
     """Name of the policy -> its document."""
     values = {
@@ -25,6 +31,8 @@ def policies(
         "region": region,
         "zone": zone,
         "partition": "aws-cn" if region.startswith("cn-") else "aws",
+        # One that was there before has no name of ours, and no other right here covers it.
+        "models": bucket or f"{name}-models-{account}-{region}",
     }
     return {
         f"{name}-{path.stem}": json.loads(Template(path.read_text("utf-8")).substitute(values))
@@ -37,11 +45,14 @@ def permissions(
     name: Annotated[str, typer.Option(help="name of the installation")] = "darkroom-dev",
     region: Annotated[str, typer.Option(help="AWS region")] = "us-west-2",
     zone: Annotated[str, typer.Option(help="Route 53 zone of --expose; *: any")] = "*",
+    bucket: Annotated[
+        str | None, typer.Option(help="bucket of models, if `darkroom deploy` is given one")
+    ] = None,
     out: Annotated[Path, typer.Option(help="folder to write")] = Path("build/permissions"),
     as_json: Json = False,
 ) -> None:
     """Write the IAM policies of who deploys, and the boundary of the roles that are made."""
-    found = policies(name=name, account=account, region=region, zone=zone)
+    found = policies(name=name, account=account, region=region, zone=zone, bucket=bucket)
     out.mkdir(parents=True, exist_ok=True)
     for policy, document in found.items():
         (out / f"{policy}.json").write_text(json.dumps(document) + "\n", "utf-8")

@@ -105,9 +105,13 @@ resource "aws_launch_template" "system" {
     }
   }
 
-  tag_specifications {
-    resource_type = "instance"
-    tags          = { Name = "${var.name}-system" }
+  # The provider's default tags stop at the template; the budget goes by the installation's.
+  dynamic "tag_specifications" {
+    for_each = toset(["instance", "volume"])
+    content {
+      resource_type = tag_specifications.key
+      tags          = { Name = "${var.name}-system", "darkroom:installation" = var.name }
+    }
   }
 }
 

@@ -94,3 +94,14 @@ def test_the_cost_is_of_the_gpu_nodes_that_there_are(whole):
         allowed = {each["key"].rpartition("/")[2]: each["values"] for each in requirements}
         assert family in allowed["instance-family"]
         assert size in allowed["instance-size"]
+
+
+@pytest.mark.parametrize("kind", ["gpu", "cpu"])
+def test_nodes_carry_the_tag_that_the_budget_counts(whole, kind):
+    """Nothing else puts it on what Karpenter makes: instances, their disks, their interfaces."""
+    tags = whole.one("EC2NodeClass", kind)["spec"]["tags"]
+    assert tags == {
+        "darkroom:installation": whole.one("EC2NodeClass", kind)["spec"]["subnetSelectorTerms"][0][
+            "tags"
+        ]["karpenter.sh/discovery"]
+    }
