@@ -1,7 +1,8 @@
 # make demo   one image through the whole system, then everything is stopped again
 # make up     the whole system stays until Ctrl-C
 # make test   lint, types and all tests; FAST=1 for unit and contract tests only
-# make test-deploy  deploy to an emulated AWS, use it, kill it, remove it: all of tests/deploy
+# make test-deploy  deploy to an emulated AWS, use it, kill it, remove it: all of tests/deploy, and
+#                   the steps on a cluster against a real API server
 # make test-long  what `make test` leaves out: minutes each, and an otherwise idle machine
 # make e2e-cluster CONTEXT=...  a burst from zero on a cluster whose namespace says it is for tests
 # make burst  100 jobs at once, every one accounted for by its notice
@@ -102,7 +103,7 @@ test: lint $(if $(FAST),,$(CHECKOV))
 	$(if $(FAST),,$(VENV)/bin/pytest tests/faults tests/e2e tests/cluster)
 
 test-deploy: install
-	$(VENV)/bin/pytest -m "long or not long" tests/deploy
+	$(VENV)/bin/pytest -m "long or not long" tests/deploy tests/integration/test_deploy_cluster.py
 
 test-long: install
 	$(VENV)/bin/pytest -m long tests/integration

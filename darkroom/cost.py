@@ -29,6 +29,8 @@ class Load:
     request_kb: float = 16
     #: A GPU node's disk, and how much of its snapshot is fetched beforehand.
     disk_gb: float = 64
+    disk_iops: float = 4000
+    disk_mib_s: float = 437
     snapshot_gb: float = 20
 
     @property
@@ -143,8 +145,10 @@ def _disks(load: Load, prices: Prices) -> list[Line]:
     return [
         prices.line("GPU nodes' disks", load.disk_gb * months, "GB", "gp3_gb_month"),
         # Beyond the 3,000 IOPS and 125 MiB/s that every volume has.
-        prices.line("their IOPS", 1000 * months, "IOPS", "gp3_iops_month"),
-        prices.line("their throughput", 312 * months, "MiB/s", "gp3_mibs_month"),
+        prices.line("their IOPS", (load.disk_iops - 3000) * months, "IOPS", "gp3_iops_month"),
+        prices.line(
+            "their throughput", (load.disk_mib_s - 125) * months, "MiB/s", "gp3_mibs_month"
+        ),
         prices.line(
             "snapshot fetched at each cold start",
             load.bursts * load.snapshot_gb,

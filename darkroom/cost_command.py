@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from darkroom.cost import Load, idle, variable
-from darkroom.cost_page import inventory
+from darkroom.cost_page import GUIDANCE, inventory
 from darkroom.errors import DarkroomError
 from darkroom.inventory import Inventory
 from darkroom.output import Json, emit
@@ -50,6 +50,11 @@ def cost(
             rows = [(line.name, f"{line.usd:10,.2f}") for line in lines if line.usd >= 0.005]
             people.print(title)
             people.print(pairs_table([*rows, ("together", f"{total(lines):10,.2f}")]))
+        for when, theirs, more, what in GUIDANCE:
+            people.print(
+                f"the AWS guidance of {when}: {theirs + more:,.2f} for a million images ({what})",
+                markup=False,
+            )
     emit(
         document,
         as_json=as_json,

@@ -11,6 +11,7 @@ what was read is refused with 409 if anybody wrote in between.
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Self
 
 from kubernetes import client, config, watch
@@ -191,9 +192,12 @@ class KubeRay:
             return Observed(document=call(*arguments, _request_timeout=_CALL_S, **named))
 
 
-def connect() -> client.ApiClient:
-    """A connection to the cluster that we run in, or that the kubeconfig names."""
+def connect(kubeconfig: Path | None = None) -> client.ApiClient:
+    """A connection to the kubeconfig's cluster; without one to ours, or the environment's."""
     try:
+        if kubeconfig is not None:
+            # With settings of its own: another installation's stay as they are.
+            return config.new_client_from_config(config_file=str(kubeconfig))
         try:
             config.load_incluster_config()
         except ConfigException:

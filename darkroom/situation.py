@@ -67,6 +67,7 @@ class Situation:
             "runtime": self.runtime,
             "rows": dict(self.rows()),
             "pending": [{"what": what, "why": why} for what, why in self.pending()],
+            "silent": dict(self.silent),
         }
 
     def _pods(self, component: str) -> list[Document]:

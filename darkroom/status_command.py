@@ -2,13 +2,18 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.live import Live
 
+from darkroom.deploy.named import named
 from darkroom.errors import DarkroomError, NoStack
 from darkroom.names import NAMESPACE, bridges_of
 from darkroom.output import Json, emit
@@ -40,26 +45,47 @@ class On(StrEnum):
 def status(
     on: Annotated[On | None, typer.Option(help="default: here if a stack is up")] = None,
     runtime: Annotated[str, typer.Option(help="one of runtimes.yaml")] = "demo",
+    name: Annotated[str | None, typer.Option(help="of an installation that was deployed")] = None,
+    region: Annotated[str, typer.Option(help="its AWS region")] = "us-west-2",
     watch: Annotated[bool, typer.Option("--watch", help="again and again, until Ctrl-C")] = False,
     as_json: Json = False,
 ) -> None:
     """Queue, bridges, replicas, workers, nodes; what is pending and why.
 
-    On a cluster it asks the one that the kubeconfig names. DARKROOM_QUEUE_URL adds the queue,
-    DARKROOM_DASHBOARD_URL and RAY_AUTH_TOKEN (`darkroom open dashboard`) each replica.
+    With --name all is found by that. Else on a cluster it asks the one that the kubeconfig names;
+    DARKROOM_QUEUE_URL adds the queue, DARKROOM_DASHBOARD_URL and RAY_AUTH_TOKEN
+    (`darkroom open dashboard`) each replica.
     """
-    on = on or (On.HERE if read_state() else On.CLUSTER)
-    look = of_stack if on is On.HERE else of_cluster
-    if not watch:
-        situation = look(runtime, os.environ)
-        if not as_json:
-            people.print(pairs_table(situation.rows()))
-        emit(situation.document(), as_json=as_json, otherwise="")
+    if name is not None and on is On.HERE:
+        raise DarkroomError("--name is of an installation on AWS, --on here of this machine's")
+    with _looking(on, name, region, runtime) as look:
+        if not watch:
+            situation = look()
+            if not as_json:
+                people.print(pairs_table(situation.rows()))
+            emit(situation.document(), as_json=as_json, otherwise="")
+            return
+        with Live(console=people, auto_refresh=False) as live:
+            while True:
+                live.update(pairs_table(look().rows()), refresh=True)
+                time.sleep(_WATCH_S)
+
+
+@contextmanager
+def _looking(
+    on: On | None, name: str | None, region: str, runtime: str
+) -> Iterator[Callable[[], Situation]]:
+    """How to look, once or again and again."""
+    if name is None:
+        on = on or (On.HERE if read_state() else On.CLUSTER)
+        look = of_stack if on is On.HERE else of_cluster
+        yield lambda: look(runtime, os.environ)
         return
-    with Live(console=people, auto_refresh=False) as live:
-        while True:
-            live.update(pairs_table(look(runtime, os.environ).rows()), refresh=True)
-            time.sleep(_WATCH_S)
+    reach = partial(connect_aws, region_name=region)
+    with named(name, region, runtime, reach) as found:
+        yield lambda: of_cluster(
+            runtime, found.environ, kubeconfig=found.kubeconfig, silent=found.silent
+        )
 
 
 def of_stack(runtime: str, environ: Mapping[str, str]) -> Situation:
@@ -79,15 +105,22 @@ def of_stack(runtime: str, environ: Mapping[str, str]) -> Situation:
     )
 
 
-def of_cluster(runtime: str, environ: Mapping[str, str]) -> Situation:
-    """The cluster that the kubeconfig names."""
+def of_cluster(
+    runtime: str,
+    environ: Mapping[str, str],
+    *,
+    kubeconfig: Path | None = None,
+    silent: Mapping[str, str] | None = None,
+) -> Situation:
+    """The cluster that the kubeconfig names; `silent` is what is known not to answer."""
     # Here: the client of Kubernetes takes a second to import, which no other command needs.
     from darkroom.kuberay import KubeRay, connect  # noqa: PLC0415
     from darkroom.workloads import Workloads  # noqa: PLC0415
 
-    api = connect()
+    api = connect(kubeconfig)
     kuberay, workloads = KubeRay(api, NAMESPACE), Workloads(api, NAMESPACE)
-    return cluster_situation(runtime, kuberay, workloads, environ)
+    found = cluster_situation(runtime, kuberay, workloads, environ)
+    return replace(found, silent={**(silent or {}), **found.silent})
 
 
 def cluster_situation(
@@ -98,7 +131,7 @@ def cluster_situation(
     url, queue_url = environ.get("DARKROOM_DASHBOARD_URL"), environ.get("DARKROOM_QUEUE_URL")
     token = environ.get("RAY_AUTH_TOKEN")
     serve = ask("serve", lambda: deployments(url, token)) if url else None
-    depth = ask("queue", _depth_of(queue_url)) if queue_url else None
+    depth = ask("queue", _depth_of(queue_url, environ)) if queue_url else None
     return Situation(
         runtime=runtime,
         queue=depth,
@@ -115,10 +148,12 @@ def cluster_situation(
     )
 
 
-def _depth_of(queue_url: str) -> Callable[[], tuple[int, int]]:
+def _depth_of(queue_url: str, environ: Mapping[str, str]) -> Callable[[], tuple[int, int]]:
+    where = {"region_name": environ["AWS_REGION"]} if "AWS_REGION" in environ else {}
+
     def depth() -> tuple[int, int]:
         with translated("SQS"):
-            return SqsQueue(connect_aws("sqs"), queue_url).depth()
+            return SqsQueue(connect_aws("sqs", **where), queue_url).depth()
 
     return depth
 

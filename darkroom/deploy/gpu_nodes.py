@@ -21,12 +21,18 @@ class ClusterNodes(Nodes):
         ]
 
     def pulled(self) -> list[str]:
-        """By the kubelet's events: it says `already present` of what was in the snapshot."""
+        return self._images("Successfully pulled")
+
+    def cached(self) -> list[str]:
+        return self._images("already present")
+
+    def _images(self, word: str) -> list[str]:
+        """Of the kubelet's events, which are there for an hour."""
         nodes = set(self.gpu())
         return [
             event["message"].partition('"')[2].partition('"')[0]
             for event in self.cluster.items("events", namespace=NAMESPACE)
             if event.get("reason") == "Pulled"
             and event.get("source", {}).get("host") in nodes
-            and event["message"].startswith("Successfully pulled")
+            and word in event["message"]
         ]

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import botocore.session
@@ -10,7 +11,10 @@ import typer.main
 from botocore import xform_name
 
 from darkroom.cli import app
+from darkroom.deploy.access import TARGETS
+from darkroom.deploy.operators import OPERATORS, chart_of
 from darkroom.deploy.program import ALL
+from darkroom.names import NAMESPACE
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs/deploy.md").read_text("utf-8")
@@ -24,9 +28,15 @@ def commands():
     return [line.strip() for block in blocks for line in block.splitlines() if line.strip()]
 
 
-@pytest.mark.parametrize("line", [each for each in commands() if each.startswith("darkroom ")])
-def test_each_command_of_ours_is_understood(line):
-    """Names, options and values, by the command line itself; nothing is run."""
+def inline(program):
+    """What stands between backquotes in a sentence and is a command of this program."""
+    text = re.sub(r"^ *```\n.*?^ *```", "", GUIDE, flags=re.MULTILINE | re.DOTALL)
+    found = [" ".join(each.split()) for each in re.findall(r"`([^`]+)`", text)]
+    return [each for each in found if each.startswith(f"{program} ")]
+
+
+def understood(line):
+    """The command, and its words as it would read them; a word that it has not is an error."""
     words = shlex.split(line)[1:]
     command = typer.main.get_command(app)
     while True:
@@ -35,7 +45,46 @@ def test_each_command_of_ours_is_understood(line):
         if inner is None:
             break
         command, words = inner, words[1:]
-    assert command.make_context(command.name, words).params
+    return command, words
+
+
+@pytest.mark.parametrize("line", [each for each in commands() if each.startswith("darkroom ")])
+def test_each_command_of_ours_is_understood(line):
+    """Names, options and values, by the command line itself; nothing is run."""
+    command, words = understood(line)
+    found = command.make_context(command.name, words).params
+    assert found
+    # Of an argument that names one of a few the command itself says so, when it runs.
+    assert command.name != "open" or found["target"] in TARGETS
+
+
+@pytest.mark.parametrize("line", inline("darkroom"))
+def test_each_command_in_a_sentence_is_one_of_ours(line):
+    """Commands and options; in a sentence an option may stand without its value."""
+    command, words = understood(line)
+    assert not getattr(command, "commands", None), f"{line}: no such command"
+    options = {option for each in command.params for option in each.opts}
+    assert {word for word in words if word.startswith("-")} <= options
+    if command.name == "open":
+        assert set(words[0].split("|")) <= set(TARGETS)
+
+
+@pytest.mark.parametrize(
+    "line", [each for each in [*commands(), *inline("make")] if each.startswith("make ")]
+)
+def test_each_target_of_make_is_there(line):
+    """With the variables left out."""
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    [phony] = re.findall(r"^\.PHONY: (.*)$", makefile, flags=re.MULTILINE)
+    assert {word for word in line.split()[1:] if "=" not in word} <= set(phony.split())
+
+
+@pytest.mark.parametrize("line", inline("kubectl"))
+def test_each_namespace_of_kubectl_is_one_that_is_used(line):
+    """Ours, or that of an operator."""
+    known = {NAMESPACE, *(chart_of(each).namespace for each in OPERATORS)}
+    words = line.split()
+    assert {after for word, after in pairwise(words) if word in ("-n", "--namespace")} <= known
 
 
 @pytest.mark.parametrize("line", [each for each in commands() if each.startswith("aws ")])

@@ -8,9 +8,10 @@ import yaml
 
 from darkroom.cluster.pods import all_pods, requested
 from darkroom.cluster.quantity import amount
-from darkroom.cost import Load
+from darkroom.cost import HEAD_POLL_S, KEDA_POLL_S, Load
 from darkroom.names import COMPONENT
 from jobs.catalogue import Catalogue
+from serve_app.settings import ServeSettings
 from tests.rendered import build
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,6 +89,8 @@ def test_the_cost_is_of_the_gpu_nodes_that_there_are(whole):
     load = Load()
     mappings = whole.one("EC2NodeClass", "gpu")["spec"]["blockDeviceMappings"]
     assert load.disk_gb == sum(amount(each["ebs"]["volumeSize"]) for each in mappings) / 2**30
+    [paid] = [each["ebs"] for each in mappings if "iops" in each["ebs"]]
+    assert (load.disk_iops, load.disk_mib_s) == (paid["iops"], paid["throughput"])
     family, size = load.instance.split(".")
     for pool in ("gpu-spot", "gpu-on-demand"):
         requirements = whole.one("NodePool", pool)["spec"]["template"]["spec"]["requirements"]
@@ -105,3 +108,10 @@ def test_nodes_carry_the_tag_that_the_budget_counts(whole, kind):
             "tags"
         ]["karpenter.sh/discovery"]
     }
+
+
+def test_the_cost_is_of_the_looks_at_the_queues_that_there_are(whole):
+    """KEDA's, which each ScaledObject sets, and those of the Ray head."""
+    intervals = {each["spec"]["pollingInterval"] for each in whole.of_kind("ScaledObject")}
+    assert intervals == {KEDA_POLL_S}
+    assert ServeSettings.depth_poll_s == HEAD_POLL_S

@@ -6,9 +6,15 @@ The emulator has no metric math, and real CloudWatch takes no figures for AWS's 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-#: (namespace, metric, the value of its first dimension in alphabetical order) -> a value for
-#: each period, the newest last; None: there was none.
-Figures = Mapping[tuple[str, str, str], Sequence[float | None]]
+#: One metric as CloudWatch tells it from others: namespace, name, all (dimension, value).
+Metric = tuple[str, str, frozenset[tuple[str, str]]]
+#: A value for each period, the newest last; None: there was none.
+Figures = Mapping[Metric, Sequence[float | None]]
+
+
+def identity(metric: Mapping[str, Any]) -> Metric:
+    """What CloudWatch finds a metric by: under another dimension there are no figures at all."""
+    return metric["namespace"], metric["metric_name"], frozenset(metric["dimensions"].items())
 
 
 def state(alarm: Mapping[str, Any], figures: Figures, *, quota: float = 100) -> str:
@@ -48,6 +54,5 @@ def _values(
 
 
 def _series(metric: Mapping[str, Any], figures: Figures, periods: int) -> list[float | None]:
-    first = metric["dimensions"][min(metric["dimensions"])]
-    given = list(figures.get((metric["namespace"], metric["metric_name"], first), ()))
+    given = list(figures.get(identity(metric), ()))
     return [None] * (periods - len(given)) + given[-periods:]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from botocore.exceptions import ClientError
 
 from darkroom.deploy import quota
 from darkroom.deploy.errors import Unfit
@@ -214,6 +215,24 @@ class Account:
         raise Unavailable("AccessDenied")
 
 
+class OldRegion(Account):
+    """One with no GPU but g4dn, in an account that never had a spot instance."""
+
+    def get_paginator(self, name):
+        assert name == "describe_instance_type_offerings"
+        return self
+
+    def paginate(self, *, LocationType, Filters):  # noqa: N803
+        assert LocationType == "region"
+        [wanted] = Filters
+        assert "g4dn.*" in wanted["Values"]
+        return [{"InstanceTypeOfferings": [{"InstanceType": "g4dn.xlarge"}]}]
+
+    def get_role(self, *, RoleName):  # noqa: N803
+        assert RoleName == "AWSServiceRoleForEC2Spot"
+        raise ClientError({"Error": {"Code": "NoSuchEntity"}}, "GetRole")
+
+
 def connect(values):
     return lambda service: Quotas(values) if service == "service-quotas" else Account()
 
@@ -280,3 +299,47 @@ def test_preflight_says_all_and_stops_for_what_cannot_work():
     assert any(text.startswith("✗ helm is not installed") for text in said)
     assert any(text.startswith("✗ VPCs in a region") for text in said)
     assert any(text.startswith("! ") for text in said)
+
+
+def test_preflight_of_gpus_looks_at_region_spot_role_and_the_largest_burst():
+    """Each of them is asked by the step itself, and what it does not count is said."""
+    quotas = Quotas({"L-3819A6DF": 16.0, "L-DB2E81BA": 8.0})
+    services = {"service-quotas": quotas}
+    preflight = Preflight(
+        connect=lambda service: services.get(service, OldRegion()),
+        programs=list,
+        region="eu-south-2",
+        installation="demo",
+        wanted=needs(gpu_nodes=8),
+        images_given=True,
+        snapshot=True,
+        say=lambda text: None,
+    )
+    found = {finding.text: finding.fatal for finding in preflight.findings()}
+    [region] = [text for text in found if text.startswith("eu-south-2 has no g5, but g4dn")]
+    assert found[region]
+    [spot] = [text for text in found if text.startswith("no service-linked role of spot")]
+    assert not found[spot]
+    [burst] = [text for text in found if text.startswith("the largest burst")]
+    assert "allow: 6 GPU nodes" in burst
+    assert "that others use in this account are not counted" in burst
+
+
+def test_preflight_of_an_account_that_tells_no_quota_knows_no_burst():
+    """And a runtime without GPUs has none to speak of."""
+
+    def texts_of(gpu_nodes):
+        preflight = Preflight(
+            connect=lambda service: Quotas({}) if service == "service-quotas" else OldRegion(),
+            programs=list,
+            region="eu-south-2",
+            installation="demo",
+            wanted=needs(gpu_nodes=gpu_nodes),
+            images_given=True,
+            snapshot=False,
+            say=lambda text: None,
+        )
+        return [each.text for each in preflight.findings() if "burst" in each.text]
+
+    assert texts_of(8) == ["the largest burst of GPU nodes: not known"]
+    assert texts_of(0) == []

@@ -1,0 +1,68 @@
+"""`darkroom deploy --dry-run`: what it would do and cost, by the real Terraform."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from terraform import Terraform, cli_config
+
+from darkroom.cost import idle
+from darkroom.cost_page import inventory
+from darkroom.deploy.dry_run import rehearse
+from darkroom.deploy.wanted import Wanted
+from darkroom.emulator import REGION
+from darkroom.prices import Prices, total
+
+
+@pytest.fixture(scope="module")
+def rehearsal(deployment, emulator, module, tmp_path_factory):
+    """Another installation beside that of these tests, as a person asks for one."""
+    folder = tmp_path_factory.mktemp("rehearsed")
+    asked = replace(
+        deployment,
+        wanted=Wanted(name="rehearsed", region=REGION, work=folder / "asked"),
+        module=Terraform.copied(folder / "module", {}).folder,
+        environ=cli_config(),
+        delete_data=True,
+    )
+    home = folder / "home"
+    home.mkdir()
+    yield rehearse(asked, emulator.address, home)
+    # The emulator of these tests goes on, and nothing else in it is to be found.
+    asked.state_bucket.undo()
+
+
+def test_a_dry_run_shows_all_steps_in_order(rehearsal):
+    """Those of a deployment, from looking to one job."""
+    names = [step.name for step in rehearsal.steps]
+    assert names[:3] == ["preflight", "state bucket", "AWS resources (Terraform)"]
+    assert names[-1].startswith("smoke test")
+    assert {"karpenter", "keda", "kuberay"} < {name.split()[0] for name in names}
+    shown = rehearsal.shown()
+    for number, name in enumerate(names, start=1):
+        assert shown[number - 1].startswith(f"{number:3}. {name} (")
+
+
+def test_a_dry_run_costs_what_the_page_says(rehearsal):
+    """The sum is that of its lines; what the account decides is marked."""
+    assert total(rehearsal.lines) == pytest.approx(
+        total(idle(inventory("dev"), Prices.listed(), head_awake=True))
+    )
+    shown = rehearsal.shown()
+    priced = [line for line in shown if re.match(r" +[\d.]+  ", line)]
+    *each, together = [float(line.split()[0]) for line in priced]
+    assert together == pytest.approx(sum(each), abs=0.005 * len(rehearsal.lines))
+    marked = {line.split(maxsplit=1)[1].removesuffix(" *") for line in priced if line[-1] == "*"}
+    assert {"data through NAT", "logs", "weights in S3"} <= marked
+    assert not {"EKS control plane", "NAT gateway", "KMS keys"} & marked
+    assert shown[-1].startswith("* depends on the account's use")
+
+
+def test_a_dry_run_makes_nothing(rehearsal, emulator):
+    """But the bucket that a plan needs for its state, in an AWS that ends with the command."""
+    assert rehearsal.resources > 100
+    assert "rehearsed" not in emulator.client("eks").list_clusters()["clusters"]
+    buckets = {each["Name"] for each in emulator.client("s3").list_buckets()["Buckets"]}
+    assert {name for name in buckets if name.startswith("rehearsed")} == {
+        f"rehearsed-000000000000-{REGION}-tfstate"
+    }
