@@ -8,7 +8,7 @@ from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.live import Live
@@ -149,7 +149,9 @@ def cluster_situation(
 
 
 def _depth_of(queue_url: str, environ: Mapping[str, str]) -> Callable[[], tuple[int, int]]:
-    where = {"region_name": environ["AWS_REGION"]} if "AWS_REGION" in environ else {}
+    where: dict[str, Any] = {}  # boto3 has defaults of its own for what is not said
+    if "AWS_REGION" in environ:
+        where["region_name"] = environ["AWS_REGION"]
 
     def depth() -> tuple[int, int]:
         with translated("SQS"):

@@ -9,7 +9,7 @@ import botocore.session
 #: How a service signs -> how IAM calls it.
 PREFIXES = {"monitoring": "cloudwatch", "tagging": "tag"}
 #: Services whose calls are told apart by method and path.
-BY_PATH = ("s3", "lambda", "eks")
+BY_PATH = ("s3", "lambda", "eks", "route53")
 #: S3's operations that are allowed by an action of another name.
 S3 = {
     "HeadBucket": "ListBucket",

@@ -161,7 +161,7 @@ def rendered(tmp_path):
 def test_what_an_earlier_load_balancer_was_led_to_is_shut(rendered):
     """An apply leaves what its folder lacks: Serve would stay open on every node."""
     kubectl = Kubectl(opened("exposed-ui", "public"), opened("exposed-serve", "internal"))
-    step = AppliedManifests(cluster=kubectl, folder=rendered)
+    step = AppliedManifests(cluster=kubectl, folder=rendered, say=print)
     assert not step.check().done
     step.apply()
     assert kubectl.deleted == ["service/exposed-serve"]
@@ -171,7 +171,7 @@ def test_without_a_load_balancer_nothing_is_left_open(tmp_path):
     """After `--expose none`; Services of others are not ours to delete."""
     other = {"kind": "Service", "metadata": {"name": "ui"}}
     kubectl = Kubectl(opened("exposed-ui", "public"), other)
-    AppliedManifests(cluster=kubectl, folder=tmp_path).apply()
+    AppliedManifests(cluster=kubectl, folder=tmp_path, say=print).apply()
     assert kubectl.deleted == ["service/exposed-ui"]
 
 
