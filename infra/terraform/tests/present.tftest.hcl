@@ -186,3 +186,28 @@ run "api" {
     error_message = "The authorizer finds a tier's plan by this value."
   }
 }
+
+run "no_checkpoints" {
+  command = apply
+
+  assert {
+    condition = alltrue([for runtime in ["demo", "other"] : jsondecode(aws_sns_topic_subscription.jobs[runtime].filter_policy) == {
+      runtime  = [runtime]
+      priority = [{ exists = false }, { anything-but = ["batch"] }]
+    }])
+    error_message = "Without checkpoints `runtime` alone leads to a runtime."
+  }
+  assert {
+    condition = alltrue([for runtime in ["demo", "other"] : jsondecode(aws_sns_topic_subscription.jobs["${runtime}-batch"].filter_policy) == {
+      runtime  = [runtime]
+      priority = ["batch"]
+    }])
+    error_message = "And to its batch queue with a priority."
+  }
+  assert {
+    condition = jsondecode(aws_sns_topic_subscription.unrouted.filter_policy) == {
+      runtime = [{ exists = false }, { anything-but = ["demo", "other"] }]
+    }
+    error_message = "Without checkpoints the catch-all takes what names no known runtime, or none."
+  }
+}
