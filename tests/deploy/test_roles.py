@@ -4,156 +4,10 @@ import json
 
 import pytest
 from ministack.core.iam_evaluator import EvalContext, evaluate, parse_policy_document
+from rights import ACCOUNT, CONDITIONS, SQS, TABLE_OF_RIGHTS
 
-ACCOUNT = "000000000000"
-SQS = f"arn:aws:sqs:us-east-1:{ACCOUNT}:demo-"
-SNS = f"arn:aws:sns:us-east-1:{ACCOUNT}:demo-"
-TABLE = f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/demo-"
-MODELS = f"arn:aws:s3:::demo-models-{ACCOUNT}-us-east-1"
-OUTPUTS = f"arn:aws:s3:::demo-outputs-{ACCOUNT}-us-east-1"
-JOBS = TABLE + "jobs"
-EC2 = f"arn:aws:ec2:us-east-1:{ACCOUNT}:"
-
-#: (action, resource) -> the roles that may; all others must not.
-TABLE_OF_RIGHTS = {
-    ("sqs:ReceiveMessage", SQS + "demo"): {"bridge"},
-    ("sqs:ReceiveMessage", SQS + "other-batch"): {"bridge"},
-    ("sqs:DeleteMessage", SQS + "demo"): {"bridge"},
-    ("sqs:ChangeMessageVisibility", SQS + "demo"): {"bridge"},
-    ("sqs:GetQueueAttributes", SQS + "demo"): {"bridge", "ray-head", "keda", "deep-sleep"},
-    ("sqs:GetQueueAttributes", SQS + "demo-dead-letters"): {"dead-letter-worker"},
-    ("sqs:SendMessage", SQS + "demo"): {"dead-letter-worker"},
-    ("sqs:SendMessage", SQS + "demo-parked"): {"bridge", "dead-letter-worker"},
-    ("sqs:ReceiveMessage", SQS + "demo-dead-letters"): {"dead-letter-worker"},
-    ("sqs:ReceiveMessage", SQS + "demo-parked"): set(),
-    ("sqs:ReceiveMessage", SQS + "webhooks"): {"webhook-worker"},
-    ("sqs:SendMessage", SQS + "webhooks"): {"sweeper"},
-    ("sqs:ReceiveMessage", SQS + "interruptions"): {"karpenter"},
-    ("sqs:PurgeQueue", SQS + "demo"): set(),
-    ("sqs:ReceiveMessage", f"arn:aws:sqs:us-east-1:{ACCOUNT}:somebody-elses"): set(),
-    ("sns:Publish", SNS + "jobs"): {"api", "sweeper"},
-    ("sns:Publish", SNS + "notices"): {"api", "sweeper", "bridge", "dead-letter-worker"},
-    ("sns:Publish", SNS + "alarms"): set(),
-    ("dynamodb:GetItem", JOBS): {
-        "api",
-        "bridge",
-        "dead-letter-worker",
-        "sweeper",
-        "webhook-worker",
-    },
-    ("dynamodb:PutItem", JOBS): {"api", "bridge", "dead-letter-worker"},
-    ("dynamodb:UpdateItem", JOBS): {
-        "api",
-        "bridge",
-        "dead-letter-worker",
-        "sweeper",
-        "webhook-worker",
-    },
-    ("dynamodb:Query", JOBS + "/index/by-tenant"): {"api"},
-    ("dynamodb:Query", JOBS + "/index/due"): {"sweeper"},
-    ("dynamodb:Scan", JOBS): set(),
-    ("dynamodb:DeleteItem", JOBS): set(),
-    ("dynamodb:GetItem", TABLE + "keys"): {"authorizer"},
-    ("dynamodb:PutItem", TABLE + "keys"): set(),
-    ("s3:GetObject", MODELS + "/sd/unet.safetensors"): {"replica", "s3-csi", "batch-job"},
-    ("s3:PutObject", MODELS + "/sd/unet.safetensors"): set(),
-    ("s3:ListBucket", MODELS): {"replica", "s3-csi", "batch-job"},
-    ("s3:GetObject", OUTPUTS + "/default/a/a-0000-1.png"): {
-        "api",
-        "bridge",
-        "dead-letter-worker",
-    },
-    ("s3:PutObject", OUTPUTS + "/default/a/a-0000-1.png"): {
-        "api",
-        "bridge",
-        "dead-letter-worker",
-    },
-    ("s3:DeleteObject", OUTPUTS + "/default/a/a-0000-1.png"): {"api", "bridge"},
-    ("s3:GetObject", OUTPUTS + "/requests/a.json"): {
-        "api",
-        "bridge",
-        "dead-letter-worker",
-        "sweeper",
-    },
-    ("s3:PutObject", OUTPUTS + "/requests/a.json"): {
-        "api",
-        "bridge",
-        "dead-letter-worker",
-        "sweeper",
-    },
-    ("s3:PutObject", OUTPUTS + "/batch/a.png"): {
-        "api",
-        "bridge",
-        "batch-job",
-        "dead-letter-worker",
-    },
-    # Without it a missing object looks like one that is not ours.
-    ("s3:ListBucket", OUTPUTS): {"api", "batch-job", "bridge", "dead-letter-worker", "sweeper"},
-    ("s3:GetObject", "arn:aws:s3:::pictures-of-clients/a.png"): {"bridge"},
-    ("s3:PutBucketPolicy", OUTPUTS): set(),
-    ("s3:GetObject", "arn:aws:s3:::state/darkroom"): set(),
-    ("ec2:TerminateInstances", EC2 + "instance/i-of-somebody-else"): set(),
-    ("ec2:RunInstances", EC2 + "instance/*"): set(),
-    ("ec2:DeleteVolume", EC2 + "volume/vol-1"): set(),
-    ("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/admin"): set(),
-    ("iam:CreateUser", f"arn:aws:iam::{ACCOUNT}:user/a"): set(),
-    ("cloudwatch:PutMetricData", "*"): set(),
-    ("xray:PutTraceSegments", "*"): {"api", "authorizer", "bridge", "telemetry"},
-    ("ecr:BatchGetImage", f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/demo/serve"): {
-        "snapshot-builder"
-    },
-    ("ecr:PutImage", f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/demo/serve"): set(),
-    ("ssm:PutParameter", f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/demo/snapshot"): {
-        "snapshot-builder"
-    },
-    ("eks:DescribeCluster", f"arn:aws:eks:us-east-1:{ACCOUNT}:cluster/demo"): {"karpenter"},
-}
-OWNED = {
-    "aws:resourcetag/kubernetes.io/cluster/demo": "owned",
-    "aws:resourcetag/karpenter.sh/nodepool": "gpu",
-}
-#: (role, action, resource, what the request says of itself) -> whether it is allowed.
-CONDITIONS = [
-    ("karpenter", "ec2:TerminateInstances", EC2 + "instance/i-1", OWNED, True),
-    (
-        "karpenter",
-        "ec2:TerminateInstances",
-        EC2 + "instance/i-1",
-        OWNED | {"aws:resourcetag/kubernetes.io/cluster/demo": "shared"},
-        False,
-    ),
-    (
-        "karpenter",
-        "iam:PassRole",
-        f"arn:aws:iam::{ACCOUNT}:role/demo-karpenter-node",
-        {"iam:passedtoservice": "ec2.amazonaws.com"},
-        True,
-    ),
-    (
-        "karpenter",
-        "iam:PassRole",
-        f"arn:aws:iam::{ACCOUNT}:role/demo-karpenter-node",
-        {"iam:passedtoservice": "lambda.amazonaws.com"},
-        False,
-    ),
-    # The images of EKS's add-ons are AWS's.
-    (
-        "snapshot-builder",
-        "ecr:BatchGetImage",
-        "arn:aws:ecr:us-east-1:602401143452:repository/eks/kube-proxy",
-        {"aws:resourceaccount": "602401143452"},
-        True,
-    ),
-    (
-        "snapshot-builder",
-        "ecr:BatchGetImage",
-        f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/somebody-elses",
-        {"aws:resourceaccount": ACCOUNT},
-        False,
-    ),
-    ("telemetry", "cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": "Darkroom"}, True),
-    ("telemetry", "cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": "AWS/SQS"}, False),
-]
+#: Of what has no name that is known beforehand: each has a test of its own.
+ASKED_BY_ID = {"kms:Decrypt", "kms:GenerateDataKey", "secretsmanager:GetSecretValue"}
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +52,50 @@ def test_exactly_these_roles_may(policies, asked):
     assert may == TABLE_OF_RIGHTS[asked]
 
 
+def test_every_right_that_is_given_is_asked_about(policies):
+    """A role's new action has to come with a row that says to what, and who else."""
+    asked = {(role, action) for (action, _), roles in TABLE_OF_RIGHTS.items() for role in roles}
+    asked |= {(role, action) for role, action, _, _, answer in CONDITIONS if answer}
+    given = {
+        (role, action)
+        for role, statements in policies.items()
+        for statement in statements
+        for action in statement.actions
+    }
+    assert {each for each in given - asked if each[1] not in ASKED_BY_ID} == set()
+    assert len(given) > 90
+
+
+def test_roles_of_services_have_these_policies_and_no_more(applied):
+    """Those of AWS that are attached, and our own beside the programs'."""
+    attached = {
+        (made["role"], made["policy_arn"].partition(":policy/")[2])
+        for made in applied.of_type("aws_iam_role_policy_attachment").values()
+    }
+    node = (
+        *("AmazonEKSWorkerNodeMinimalPolicy", "AmazonEC2ContainerRegistryPullOnly"),
+        "AmazonSSMManagedInstanceCore",
+    )
+    assert attached == {
+        ("demo-cluster", "AmazonEKSClusterPolicy"),
+        ("demo-apigateway-logs", "service-role/AmazonAPIGatewayPushToCloudWatchLogs"),
+        *((role, policy) for role in ("demo-node", "demo-karpenter-node") for policy in node),
+    }
+    own = {
+        made["role"]: {
+            action
+            for statement in json.loads(made["policy"])["Statement"]
+            for action in statement["Action"]
+        }
+        for address, made in applied.of_type("aws_iam_role_policy").items()
+        if ".this[" not in address
+    }
+    assert own == {
+        "demo-cluster": {"kms:Encrypt", "kms:Decrypt", "kms:ListGrants", "kms:DescribeKey"},
+        "demo-apigateway-authorizer": {"lambda:InvokeFunction"},
+    }
+
+
 @pytest.mark.parametrize(("role", "action", "resource", "told", "answer"), CONDITIONS)
 def test_a_condition_decides(policies, role, action, resource, told, answer):
     """Karpenter ends what it has made, and telemetry writes to no metric of AWS's own."""
@@ -216,6 +114,9 @@ def test_who_meets_an_encrypted_queue_or_topic_may_use_its_key(applied, policies
     }
     may = {role for role, found in policies.items() if allowed(found, "kms:Decrypt", key)}
     assert may == meet
+    # Karpenter reads what others have encrypted, and sends nothing.
+    may = {role for role, found in policies.items() if allowed(found, "kms:GenerateDataKey", key)}
+    assert may == meet - {"karpenter"}
 
 
 def test_secrets_are_read_by_those_who_use_them(applied, policies):
