@@ -29,6 +29,8 @@ from darkroom.ports import HOST, Ports, is_free
 from jobs.catalogue import Catalogue
 
 NAME = "demo"
+#: Of a zone that was there before, as on AWS.
+DOMAIN = "example.org"
 #: Seconds until the emulator answers; it takes one on an idle machine.
 _START_S = 60
 
@@ -140,8 +142,11 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 
 @pytest.fixture(scope="session")
-def variables(tmp_path_factory: pytest.TempPathFactory, host_zip: Path) -> dict[str, object]:
+def variables(
+    tmp_path_factory: pytest.TempPathFactory, host_zip: Path, emulator: Emulator
+) -> dict[str, object]:
     """The stack's variables: two runtimes, so that a job can go astray; all that is optional."""
+    zone = emulator.client("route53").create_hosted_zone(Name=DOMAIN, CallerReference="tests")
     catalogue = yaml.safe_load((ROOT / "runtimes.yaml").read_text())
     catalogue["runtimes"]["other"] = catalogue["runtimes"]["demo"]
     runtimes = tmp_path_factory.mktemp("catalogue") / "runtimes.yaml"
@@ -161,8 +166,13 @@ def variables(tmp_path_factory: pytest.TempPathFactory, host_zip: Path) -> dict[
         "admin_principals": ["arn:aws:iam::000000000000:role/admin"],
         "interface_endpoints": ["sqs"],
         "input_buckets": ["pictures-of-clients"],
-        "alarm_email": "somebody@example.org",
-        "monthly_budget_usd": 200,
+        "alarms": {"email": "somebody@example.org", "monthly_budget_usd": 200},
+        "exposure": {
+            "mode": "internal",
+            "runtime": "demo",
+            "hostname": f"demo.{DOMAIN}",
+            "zone_id": zone["HostedZone"]["Id"].rpartition("/")[2],
+        },
         # The emulator has neither groups nor sampling rules of X-Ray.
         "tracing": False,
     }

@@ -1,8 +1,10 @@
-"""ministack, and the three things that it lacks and we use: `python emulator.py`.
+"""ministack, and the four things that it lacks and we use: `python emulator.py`.
 
 - PutRestApi, although ministack can read an OpenAPI body: CloudFormation's stacks bring some.
 - With `api_key_source = AUTHORIZER` API Gateway counts a request under the key that the authorizer
   names in `usageIdentifierKey`; ministack only ever looks at the header.
+- The group of EKS's nodes is Auto Scaling's and has target groups, the cluster's security group is
+  EC2's and has rules; ministack's EKS only names both.
 - In China a caller's ARN is of China's partition: Terraform's provider goes by it.
 
 With EMULATOR_CALLS, a file, it notes each kind of call that it is asked: whose right to make it
@@ -19,7 +21,7 @@ from urllib.parse import parse_qs
 
 from ministack import app as ministack_app
 from ministack.core.responses import get_region
-from ministack.services import apigateway_v1, sts
+from ministack.services import apigateway_v1, autoscaling, ec2, eks, sts
 
 _ANY = "x-amazon-apigateway-any-method"
 _usage_key: ContextVar[str | None] = ContextVar("usage_key", default=None)
@@ -67,6 +69,80 @@ async def _handle_sts_request(*arguments):
         text = body.decode() if isinstance(body, bytes) else body
         body = text.replace("arn:aws:", "arn:aws-cn:").encode()
     return status, headers, body
+
+
+#: Group of nodes -> the target groups that its nodes are in.
+_targets = {}
+
+
+def _attach_targets(params):
+    """As AWS answers, with nothing."""
+    group, arns = _group_and_targets(params)
+    _targets.setdefault(group, []).extend(arns)
+    return autoscaling._xml(
+        200, "AttachLoadBalancerTargetGroupsResponse", "<AttachLoadBalancerTargetGroupsResult/>"
+    )
+
+
+def _detach_targets(params):
+    """Likewise."""
+    group, arns = _group_and_targets(params)
+    _targets[group] = [arn for arn in _targets.get(group, ()) if arn not in arns]
+    return autoscaling._xml(
+        200, "DetachLoadBalancerTargetGroupsResponse", "<DetachLoadBalancerTargetGroupsResult/>"
+    )
+
+
+def _group_and_targets(params):
+    arns = autoscaling._parse_member_list(params, "TargetGroupARNs")
+    return params["AutoScalingGroupName"], arns
+
+
+def _describe_groups(params):
+    """Those that are asked for, with their target groups."""
+    groups = "".join(
+        f"<member><AutoScalingGroupName>{name}</AutoScalingGroupName><TargetGroupARNs>"
+        + "".join(f"<member>{arn}</member>" for arn in _targets.get(name, ()))
+        + "</TargetGroupARNs></member>"
+        for name in autoscaling._parse_member_list(params, "AutoScalingGroupNames")
+    )
+    listed = f"<AutoScalingGroups>{groups}</AutoScalingGroups>"
+    return autoscaling._xml(
+        200,
+        "DescribeAutoScalingGroupsResponse",
+        f"<DescribeAutoScalingGroupsResult>{listed}</DescribeAutoScalingGroupsResult>",
+    )
+
+
+_make_cluster, _end_cluster = eks._create_cluster, eks._delete_cluster
+
+
+def _create_cluster(body, *arguments, **named):
+    """The cluster, and its security group."""
+    answer = _make_cluster(body, *arguments, **named)
+    group = _group_of_cluster(body["name"])
+    if group:
+        ec2._security_groups[group] = {
+            "GroupId": group,
+            "GroupName": f"eks-cluster-sg-{body['name']}",
+            "Description": "EKS created security group",
+            "VpcId": "",
+            "OwnerId": eks.get_account_id(),
+            "IpPermissions": [],
+            "IpPermissionsEgress": [],
+        }
+    return answer
+
+
+def _delete_cluster(name):
+    """Both of them."""
+    ec2._security_groups.pop(_group_of_cluster(name), None)
+    return _end_cluster(name)
+
+
+def _group_of_cluster(name):
+    cluster = eks._clusters.get(name) or {}
+    return cluster.get("resourcesVpcConfig", {}).get("clusterSecurityGroupId", "")
 
 
 _app = ministack_app.app
@@ -122,6 +198,12 @@ apigateway_v1._OPENAPI_HTTP_METHODS.add("any")
 apigateway_v1._invoke_authorizer_lambda = _invoke_authorizer
 apigateway_v1._api_key_from_request = lambda headers: _usage_key.get()
 
+autoscaling._ACTION_MAP |= {
+    "AttachLoadBalancerTargetGroups": _attach_targets,
+    "DetachLoadBalancerTargetGroups": _detach_targets,
+    "DescribeAutoScalingGroups": _describe_groups,
+}
+eks._create_cluster, eks._delete_cluster = _create_cluster, _delete_cluster
 apigateway_v1.handle_request = _handle_request
 sts.handle_request = _handle_sts_request
 

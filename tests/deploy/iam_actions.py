@@ -9,7 +9,7 @@ import botocore.session
 #: How a service signs -> how IAM calls it.
 PREFIXES = {"monitoring": "cloudwatch", "tagging": "tag"}
 #: Services whose calls are told apart by method and path.
-BY_PATH = ("s3", "lambda", "eks")
+BY_PATH = ("s3", "lambda", "eks", "route53")
 #: S3's operations that are allowed by an action of another name.
 S3 = {
     "HeadBucket": "ListBucket",
@@ -94,6 +94,8 @@ def _operations(service):
         if operation.deprecated:
             continue
         path, _, query = operation.http["requestUri"].partition("?")
+        # Some end in a slash that not everybody sends.
+        path = path.rstrip("/")
         pattern = re.escape(path).replace(r"\{", "{").replace(r"\}", "}").replace(r"\+", "+")
         pattern = re.sub(r"\{\w+\+\}", "(.+)", pattern)
         # An ARN in a path may bring slashes of its own.

@@ -137,8 +137,33 @@ def test_no_secret_is_in_the_state(applied, key):
         secrets.get_secret_value(SecretId=made["id"])["SecretString"]
         for made in applied.of_type("aws_secretsmanager_secret").values()
     }
-    assert len(values) == 3
+    assert len(values) == 4
     assert all(len(value) == 48 and value not in state for value in values)
+
+
+def test_the_load_balancer_leads_from_its_name_to_ports_of_the_system_nodes(applied):
+    """Certificate, record, listeners, target groups, the nodes' group: as the emulator has them."""
+    elb, name = applied.emulator.client("elbv2"), "demo.example.org"
+    [balancer] = elb.describe_load_balancers(Names=["demo"])["LoadBalancers"]
+    assert balancer["Scheme"] == "internal"
+    arn = balancer["LoadBalancerArn"]
+    listeners = elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]
+    doors = {each["Port"]: each["DefaultActions"][0]["Type"] for each in listeners}
+    assert doors == {443: "forward", 80: "redirect", 8000: "forward", 8265: "forward"}
+    groups = {
+        each["TargetGroupArn"]: each["Port"]
+        for each in elb.describe_target_groups()["TargetGroups"]
+    }
+    exposure = applied.outputs["cluster"]["exposure"]
+    assert set(groups.values()) == set(exposure["node_ports"].values())
+    attached = applied.of_type("aws_autoscaling_attachment").values()
+    assert {each["lb_target_group_arn"] for each in attached} == set(groups)
+    records = applied.emulator.client("route53").list_resource_record_sets(
+        HostedZoneId=applied.resources["aws_route53_record.alias[0]"]["zone_id"]
+    )["ResourceRecordSets"]
+    [alias] = [each for each in records if each["Name"] == f"{name}."]
+    assert alias["AliasTarget"]["DNSName"].strip(".").endswith(balancer["DNSName"])
+    assert exposure["urls"]["serve"] == f"https://{name}:8000"
 
 
 def test_scripts_of_the_guidance_find_all_their_outputs(applied):

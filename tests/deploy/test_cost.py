@@ -55,6 +55,20 @@ def test_an_idle_month_is_within_its_limits():
     assert total(idle(inventory("sleep"), prices, head_awake=False)) <= 150
 
 
+def test_a_load_balancer_is_counted_only_where_there_is_one():
+    """By the hour, with its addresses if it is public, and the page's password."""
+    prices, bare = Prices.listed(), inventory("dev")
+    month = {
+        mode: total(idle(bare.exposed(mode), prices, head_awake=True))
+        for mode in ("none", "internal", "public")
+    }
+    assert month["none"] == total(idle(bare, prices, head_awake=True))
+    within = 730 * (prices.of("alb_hour") + 0.1 * prices.of("alb_lcu_hour"))
+    assert month["internal"] - month["none"] == pytest.approx(within + prices.of("secret_month"))
+    addresses = 3 * 730 * prices.of("public_ipv4_hour")
+    assert month["public"] - month["internal"] == pytest.approx(addresses)
+
+
 def test_the_committed_page_is_what_make_cost_writes():
     """From the inventories and the price table."""
     assert (ROOT / "docs/cost.md").read_text() == page(Prices.listed())

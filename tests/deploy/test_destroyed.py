@@ -22,6 +22,8 @@ LISTINGS = {
     "cloudwatch": ("describe_alarms", "MetricAlarms"),
     "events": ("list_rules", "Rules"),
     "iam": ("list_roles", "Roles"),
+    "elbv2": ("describe_load_balancers", "LoadBalancers"),
+    "acm": ("list_certificates", "CertificateSummaryList"),
 }
 
 

@@ -29,6 +29,10 @@ def test_the_manifests_follow_from_the_outputs(applied, variables, tmp_path):
         for each in read_objects(folder / "base/generated/runtimes.yaml")
         if each["kind"] == "ScaledObject"
     }
+    opened = read_objects(folder / "components/exposed/generated/services.yaml")
+    assert {each["spec"]["ports"][0]["nodePort"] for each in opened} == {
+        made["port"] for made in applied.of_type("aws_lb_target_group").values()
+    }
     made = applied.emulator.client("sqs").list_queues()["QueueUrls"]
     assert len(queues) == 4
     assert queues <= set(made)

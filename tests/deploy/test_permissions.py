@@ -82,6 +82,18 @@ def test_a_role_is_made_only_with_the_boundary(documents):
             assert boundary == "arn:aws:iam::000000000000:policy/demo-boundary", action
 
 
+def test_records_are_changed_in_the_zone_that_was_named():
+    """And only of the two kinds that a load balancer's name needs."""
+    document = policies(name="demo", account="0", region="us-east-1", zone="Z1")["demo-exposure"]
+    [changing] = [
+        each
+        for each in document["Statement"]
+        if "route53:ChangeResourceRecordSets" in each["Action"]
+    ]
+    assert changing["Resource"] == ["arn:aws:route53:::hostedzone/Z1"]
+    assert ["A", "CNAME"] in changing["Condition"]["ForAllValues:StringEquals"].values()
+
+
 def test_no_statement_allows_everything_of_everything(documents):
     """Neither `*` nor a whole service, but in the boundary, which gives nobody a right."""
     for name, document in documents.items():

@@ -11,7 +11,7 @@ from terraform import MODULE, ROOT, Terraform, TerraformFailed, aws_environ
 
 FILES = {
     *("network", "storage", "messaging", "api", "cluster", "karpenter", "observability"),
-    *("variables", "outputs", "versions", "identity", "passwords"),
+    *("variables", "outputs", "versions", "identity", "passwords", "exposure"),
 }
 MAX_VARIABLES = 25
 SOURCES = {path.stem: path.read_text() for path in MODULE.glob("*.tf")}
