@@ -94,6 +94,8 @@ def _operations(service):
         if operation.deprecated:
             continue
         path, _, query = operation.http["requestUri"].partition("?")
+        # Some end in a slash that not everybody sends.
+        path = path.rstrip("/")
         pattern = re.escape(path).replace(r"\{", "{").replace(r"\}", "}").replace(r"\+", "+")
         pattern = re.sub(r"\{\w+\+\}", "(.+)", pattern)
         # An ARN in a path may bring slashes of its own.
