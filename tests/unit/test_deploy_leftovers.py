@@ -3,6 +3,7 @@
 import pytest
 
 from darkroom.deploy.leftovers import carrying
+from darkroom.deploy.ownership import Names
 
 NODE = "arn:aws:ec2:us-west-2:111122223333:instance/i-1"
 
@@ -45,5 +46,6 @@ class Account:
 def test_a_node_that_has_ended_is_told_from_one_that_costs(state, end):
     """Its tag is found for an hour more, and after EC2 has forgotten it."""
     known = [{"Instances": [{"State": {"Name": state}}]}] if state else []
-    left, silent = carrying(lambda service: Account(known), "demo")
+    names = Names(installation="demo", account="1", region="us-west-2", runtimes=())
+    left, silent = carrying(lambda service: Account(known), names)
     assert (left, silent) == ([f"tag: {NODE}{end}"], [])
