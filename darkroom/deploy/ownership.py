@@ -18,6 +18,8 @@ _ROLES = (
     "snapshot-builder", "cluster", "node", "karpenter-node", "apigateway-logs",
     "apigateway-authorizer",
 )  # fmt: skip
+#: By which target groups are told apart.
+_NODE_PORTS = ("30080", "30800", "30826")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +69,7 @@ class Names:
             "apigateway": [own],
             "eks": [own],
             "cloudformation": [f"{own}Stack"],
+            "elbv2": [own],
             "logs": [
                 *(f"/aws/lambda/{own}-{each}" for each in FUNCTIONS),
                 f"/aws/apigateway/{own}",
@@ -79,6 +82,7 @@ class Names:
             "lambda": FUNCTIONS,
             "events": ["health", "spot", "rebalance", "state-change", "capacity-block"],
             "iam": _ROLES,
+            "elbv2": _NODE_PORTS,
             "cloudwatch": self._alarms(),
         }
         return {*whole.get(service, ()), *(f"{own}-{each}" for each in behind.get(service, ()))}

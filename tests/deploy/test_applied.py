@@ -49,6 +49,8 @@ NAMED = {
     "aws_iam_role": ("iam", "name"),
     "aws_iam_instance_profile": ("iam", "name"),
     "aws_cloudformation_stack": ("cloudformation", "name"),
+    "aws_lb": ("elbv2", "name"),
+    "aws_lb_target_group": ("elbv2", "name"),
 }
 
 
