@@ -10,6 +10,7 @@ from darkroom.cost import Load, idle, variable
 from darkroom.cost_page import GUIDANCE, inventory
 from darkroom.errors import DarkroomError
 from darkroom.inventory import Inventory
+from darkroom.names import EXPOSURES
 from darkroom.output import Json, emit
 from darkroom.prices import Line, Prices, total
 from darkroom.screen import pairs_table, people
@@ -22,7 +23,7 @@ def cost(
     instance: Annotated[str, typer.Option(help="of the GPU nodes")] = "g5.2xlarge",
     spot: Annotated[bool, typer.Option("--spot/--on-demand")] = True,
     environment: Annotated[str, typer.Option(help="dev, sleep or prod")] = "dev",
-    expose: Annotated[str, typer.Option(help="none, internal or public")] = "none",
+    expose: Annotated[str, typer.Option(help=", ".join(EXPOSURES))] = "none",
     plan: Annotated[
         Path | None, typer.Option(help="`terraform show -json` of a plan, instead")
     ] = None,
@@ -71,8 +72,8 @@ def _inventory(environment: str, expose: str, plan: Path | None) -> Inventory:
             raise DarkroomError(f"{plan} is no plan as `terraform show -json` prints it") from error
     if environment not in ("dev", "sleep", "prod"):
         raise DarkroomError("--environment is dev, sleep or prod")
-    if expose not in ("none", "internal", "public"):
-        raise DarkroomError("--expose is none, internal or public")
+    if expose not in EXPOSURES:
+        raise DarkroomError(f"--expose is one of {', '.join(EXPOSURES)}")
     return inventory(environment).exposed(expose)
 
 

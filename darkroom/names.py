@@ -10,6 +10,7 @@ OURS = {"app.kubernetes.io/part-of": "darkroom"}
 RUNTIME = "darkroom/runtime"
 #: Of what only a load balancer needs: `internal` or `public`.
 EXPOSURE = "darkroom/exposure"
+EXPOSURES = ("none", "internal", "public")
 #: Components of a Ray cluster; a batch's pods have another, beside KubeRay's own labels.
 RAY_HEAD, RAY_WORKER = "ray-head", "ray-worker"
 #: A node's label, and its values: always there, for bridges and heads, with GPUs.

@@ -25,7 +25,7 @@ from training.latents import CHUNK, decoded
 from training.text_encoder import token_ids
 from training.trial import GUIDANCE, STEPS
 
-#: Half an hour of one core.
+#: Three quarters of an hour of one core.
 COUNT = 4000
 
 

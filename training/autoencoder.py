@@ -93,14 +93,15 @@ def polish_loss(
     The encoder is left alone, so the latents stay as the denoiser learnt them. What the round
     trip loses is in small and striped items.
     """
-    few = TRUE_PICTURES
-    pictures = picture_batch(f"decoder {seed} {step}", few, hard_share=0.7).to(device)
+    pictures = picture_batch(f"decoder {seed} {step}", TRUE_PICTURES, hard_share=0.7).to(device)
     generator = torch.Generator().manual_seed(step)
     with torch.no_grad():
         latents = autoencoder.encode(pictures).latent_dist.mode()
-    strength = LATENT_NOISE * (2 * torch.rand(few, 1, 1, 1, generator=generator) - 1).relu()
+    strength = (
+        LATENT_NOISE * (2 * torch.rand(TRUE_PICTURES, 1, 1, 1, generator=generator) - 1).relu()
+    )
     noise = strength * torch.randn(latents.shape, generator=generator)
-    left, wanted = drawn(Random(f"drawn {seed} {step}"), BATCH - few)
+    left, wanted = drawn(Random(f"drawn {seed} {step}"), BATCH - TRUE_PICTURES)
     latents = torch.cat([latents + noise.to(device), left.to(device)])
     pictures = torch.cat([pictures, wanted.to(device)])
     restored = autoencoder.decode(latents).sample

@@ -29,7 +29,7 @@ from darkroom.cluster.images import Images
 from darkroom.cluster.installation import Installation
 from darkroom.cluster.render import COMPONENTS, SOURCE, Rendering
 from darkroom.cluster.snapshot import Snapshot
-from darkroom.names import OVERLAYS
+from darkroom.names import EXPOSURES, OVERLAYS
 from jobs.catalogue import Catalogue
 
 RULES = (
@@ -83,7 +83,7 @@ def variants() -> Iterator[tuple[str, str, Rendering]]:
     for overlay in OVERLAYS:
         yield overlay, overlay, bare
         yield f"{overlay} with everything", overlay, replace(full, components=COMPONENTS)
-        for mode in ("internal", "public"):
+        for mode in EXPOSURES[1:]:
             shown = stand_in(mode, next(iter(catalogue.runtimes)))
             installation = replace(bare.installation, exposure=shown)
             yield f"{overlay}, {mode}", overlay, replace(bare, installation=installation)

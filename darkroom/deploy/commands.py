@@ -13,7 +13,7 @@ from darkroom.deploy.access import TARGETS, forwarded, forwarding
 from darkroom.deploy.account import Account, identify
 from darkroom.deploy.dry_run import emulated, rehearse
 from darkroom.deploy.errors import DeployError, ProgramFailed, Unfit
-from darkroom.deploy.exposure import EXPOSURES, UI_PASSWORD, UI_USER, Exposure
+from darkroom.deploy.exposure import UI_PASSWORD, UI_USER, Exposure
 from darkroom.deploy.farewell import half_way
 from darkroom.deploy.journal import Journal
 from darkroom.deploy.lambda_package import build_package
@@ -24,7 +24,7 @@ from darkroom.deploy.removal import as_deployed, removal
 from darkroom.deploy.runner import run
 from darkroom.deploy.vpc import read_vpc
 from darkroom.deploy.wanted import ROOT, Vpc, Wanted
-from darkroom.names import OVERLAYS
+from darkroom.names import EXPOSURES, OVERLAYS
 from darkroom.output import Json, emit
 from darkroom.screen import people
 from jobs.catalogue import Catalogue

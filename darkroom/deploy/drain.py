@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from darkroom.deploy.cluster import Cluster
+from darkroom.deploy.inbox import QUEUE_GONE
 from darkroom.deploy.ownership import Names
 from darkroom.deploy.step import Standing
 from darkroom.names import NAMESPACE
 from records.errors import ObjectMissing, translated
 
 _LOOK_S = 10
-_GONE = frozenset({"QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"})
 _APP = "app.kubernetes.io/name"
 _UNDONE = "nobody will do them (their records say `queued`)"
 
@@ -103,7 +103,7 @@ class DrainedJobs:
     def _depth(self, url: str) -> int:
         counts = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         try:
-            with translated("SQS GetQueueAttributes", missing=_GONE):
+            with translated("SQS GetQueueAttributes", missing=QUEUE_GONE):
                 found = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=counts)
         except ObjectMissing:
             return 0

@@ -8,9 +8,9 @@ from typing import Any
 
 from darkroom.deploy.errors import Unfit
 from darkroom.deploy.quota import Finding
+from darkroom.names import EXPOSURES
 from records.errors import ObjectMissing, RecordsError, translated
 
-EXPOSURES = ("none", "internal", "public")
 #: The page's login: its user, and the last part of its password's name in Secrets Manager.
 UI_USER, UI_PASSWORD = "darkroom", "ui-password"
 _HOSTNAME = re.compile(r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,}$")

@@ -11,7 +11,8 @@ from typing import Any
 
 from records.errors import ObjectMissing, translated
 
-_GONE = frozenset({"QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"})
+#: What SQS answers of a queue that was there a moment ago.
+QUEUE_GONE = frozenset({"QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"})
 
 
 def inbox_prefix(installation: str) -> str:
@@ -76,7 +77,7 @@ class Inbox:
         removed = []
         for url in inboxes(self.sqs, self.installation):
             try:
-                with translated("SQS, SNS: what a killed smoke test left", missing=_GONE):
+                with translated("SQS, SNS: what a killed smoke test left", missing=QUEUE_GONE):
                     made = float(self._attribute(url, "CreatedTimestamp"))
                     if self.now() - made < older_than_s:
                         continue

@@ -11,6 +11,7 @@ from darkroom.deploy.access import forwarded, forwarding
 from darkroom.deploy.cluster import Cluster, write_kubeconfig
 from darkroom.deploy.errors import Unfit
 from darkroom.deploy.program import Programs
+from darkroom.deploy.secrets import read_secret
 from darkroom.deploy.wanted import Wanted
 from darkroom.ports import Ports, is_free
 from records.errors import RecordsError, translated
@@ -43,8 +44,7 @@ def named(name: str, region: str, runtime: str, connect: Callable[[str], Any]) -
     except RecordsError as error:
         found.silent["queue"] = str(error)
     try:
-        with translated(f"Secrets Manager, {name}/ray-token"):
-            secret = connect("secretsmanager").get_secret_value(SecretId=f"{name}/ray-token")
+        token = read_secret(connect("secretsmanager"), name, "ray-token")
     except RecordsError as error:
         found.silent["serve"] = str(error)
         yield found
@@ -61,5 +61,5 @@ def named(name: str, region: str, runtime: str, connect: Callable[[str], Any]) -
             found.silent["serve"] = "kubectl does not forward the Ray dashboard"
         else:
             found.environ["DARKROOM_DASHBOARD_URL"] = address
-            found.environ["RAY_AUTH_TOKEN"] = secret["SecretString"]
+            found.environ["RAY_AUTH_TOKEN"] = token
         yield found

@@ -25,7 +25,7 @@ from darkroom.deploy.operators import Operator, operators_of
 from darkroom.deploy.ownership import Names
 from darkroom.deploy.preflight import Preflight, demand
 from darkroom.deploy.program import ALL, Programs, find
-from darkroom.deploy.secrets import KubernetesSecrets
+from darkroom.deploy.secrets import KubernetesSecrets, read_secret
 from darkroom.deploy.smoke import SmokeTest
 from darkroom.deploy.snapshot_step import NodeSnapshot, contents_of
 from darkroom.deploy.state_bucket import StateBucket
@@ -34,7 +34,6 @@ from darkroom.deploy.terraform import Backend, Terraform
 from darkroom.deploy.wanted import MODULE, ROOT, Wanted
 from darkroom.prices import Prices
 from jobs.catalogue import Catalogue, Runtime
-from records.errors import translated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,11 +262,7 @@ class Deployment:
 
     def secret(self, name: str) -> str:
         """One of the installation's secrets; `ObjectMissing` if it has none of that name."""
-        secret = f"{self.wanted.name}/{name}"
-        absent = frozenset({"ResourceNotFoundException"})
-        with translated(f"Secrets Manager, {secret}", missing=absent):
-            answer = self.connect("secretsmanager").get_secret_value(SecretId=secret)
-        return str(answer["SecretString"])
+        return read_secret(self.connect("secretsmanager"), self.wanted.name, name)
 
     def _snapshot(self, images: Images) -> Snapshot | None:
         return resolve(

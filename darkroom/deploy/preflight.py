@@ -227,7 +227,7 @@ class Preflight:
             nodes, bound = burst
             yield Finding(
                 fatal=False,
-                # EC2 counts vCPUs by no call: what else runs in the account is not taken off.
+                # CloudWatch has figures of their use, of some minutes ago; they are not read here.
                 text=f"the largest burst that the quotas allow: {nodes} GPU nodes, by {bound}; "
                 "G and VT vCPUs that others use in this account are not counted",
             )

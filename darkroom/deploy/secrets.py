@@ -16,6 +16,7 @@ SECRETS = {
     "webhook-signing": ("keys", "webhook-signing"),
     "ui-api-key": ("key", "first-key"),
 }
+_ABSENT = frozenset({"ResourceNotFoundException"})
 #: There only with a load balancer.
 _LOGIN = {UI_PASSWORD: ("password", UI_PASSWORD)}
 
@@ -65,9 +66,14 @@ class KubernetesSecrets:
         return SECRETS | (_LOGIN if self.exposed else {})
 
     def _value(self, source: str) -> str:
-        with translated(f"Secrets Manager, {self.installation}/{source}"):
-            answer = self.secrets.get_secret_value(SecretId=f"{self.installation}/{source}")
-        return str(answer["SecretString"])
+        return read_secret(self.secrets, self.installation, source)
+
+
+def read_secret(secrets: Any, installation: str, name: str) -> str:
+    """One of an installation's, from Secrets Manager; `ObjectMissing` if it has none so called."""
+    secret = f"{installation}/{name}"
+    with translated(f"Secrets Manager, {secret}", missing=_ABSENT):
+        return str(secrets.get_secret_value(SecretId=secret)["SecretString"])
 
 
 def _encoded(value: str) -> str:

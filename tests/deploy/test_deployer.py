@@ -2,9 +2,10 @@
 
 import json
 
+import decision
 import pytest
 from iam_actions import action_of
-from ministack.core.iam_evaluator import EvalContext, evaluate, parse_policy_document
+from ministack.core.iam_evaluator import parse_policy_document
 
 from darkroom.deploy.permissions import policies
 from darkroom.deploy.wanted import Wanted
@@ -212,18 +213,9 @@ def rights(account, region, **more):
 
 def allowed(statements, action, resource, told):
     """Whether a request is allowed; `told` are its condition keys, in lower case."""
-    request = EvalContext(
-        principal_arn=f"arn:aws:iam::{ACCOUNT}:user/ada",
-        principal_type="User",
-        principal_account=ACCOUNT,
-        action=action,
-        resource_arn=resource,
-        region=REGION,
-        source_ip="192.0.2.1",
-        secure_transport=True,
-        service_context=told,
+    return decision.allowed(
+        statements, action, resource, told, user="ada", account=ACCOUNT, region=REGION
     )
-    return evaluate(request, statements).decision == "Allow"
 
 
 def named(row):

@@ -2,8 +2,9 @@
 
 import json
 
+import decision
 import pytest
-from ministack.core.iam_evaluator import EvalContext, evaluate, parse_policy_document
+from ministack.core.iam_evaluator import parse_policy_document
 from rights import ACCOUNT, CONDITIONS, SQS, TABLE_OF_RIGHTS
 
 #: Of what has no name that is known beforehand: each has a test of its own.
@@ -22,18 +23,7 @@ def policies(applied):
 
 def allowed(statements, action, resource, told=None):
     """Whether a request is allowed; `told` are its condition keys, in lower case."""
-    request = EvalContext(
-        principal_arn=f"arn:aws:sts::{ACCOUNT}:assumed-role/a/b",
-        principal_type="AssumedRole",
-        principal_account=ACCOUNT,
-        action=action,
-        resource_arn=resource,
-        region="us-east-1",
-        source_ip="192.0.2.1",
-        secure_transport=True,
-        service_context=told or {},
-    )
-    return evaluate(request, [statements]).decision == "Allow"
+    return decision.allowed([statements], action, resource, told, account=ACCOUNT)
 
 
 def test_there_is_a_role_for_each_program(policies):

@@ -1,37 +1,19 @@
 """The page with a password, in a real browser."""
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from darkroom.ports import HOST, Ports
 from gradio_ui.login import USER
-
-PASSWORD = "correct-horse"
+from tests.guarded_page import PASSWORD, guarded_page
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A page that says it is exposed; no API is behind it."""
-    environ = {
-        **os.environ,
-        "DARKROOM_API_URL": f"http://{HOST}:9",
-        "DARKROOM_UI_EXPOSED": "1",
-        "DARKROOM_UI_PASSWORD": PASSWORD,
-        "DARKROOM_UI_PORT": str(Ports.free().ui),
-        "TMPDIR": str(tmp_path_factory.mktemp("ui")),
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gradio_ui"], env=environ, stdout=subprocess.PIPE, text=True
-    )
-    yield json.loads(process.stdout.readline())["url"]
-    process.kill()
-    process.communicate()
+    """A page with a password."""
+    with guarded_page(tmp_path_factory.mktemp("ui")) as url:
+        yield url
 
 
 @pytest.fixture

@@ -53,10 +53,13 @@ def test_a_picture_of_something_else_has_no_truth() -> None:
 def test_what_it_finds_can_be_drawn(count: int) -> None:
     """However wrong the first guess, every item stays within the picture."""
     rng = Random(7)
+    fitting = 0
     for _ in range(20):
         scene, other = (random_scene(rng, item_count=count) for _ in range(2))
         colours = zip(scene.items, other.items, strict=True)
         items = tuple(replace(b, colour=a.colour, shape=a.shape) for a, b in colours)
         found = fitted(scene, draw(Scene(background=scene.background, items=items)))
         if found is not None:
+            fitting += 1
             assert draw(found).shape == (64, 64, 3)
+    assert fitting > 10

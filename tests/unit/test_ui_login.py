@@ -1,19 +1,13 @@
 """The page with a password: who gets in, and what is answered to the others."""
 
-import json
-import os
-import socket
-import subprocess
-import sys
-
 import httpx
 import pytest
 
 from gradio_ui.login import USER, Login, asked
 from gradio_ui.settings import Settings
 from jobs.environment import BadSetting
+from tests.guarded_page import PASSWORD, guarded_page
 
-PASSWORD = "correct-horse"
 ENVIRON = {"DARKROOM_API_URL": "http://127.0.0.1:9"}
 #: What shows or does something, each as far as it gets without a login.
 CLOSED = (
@@ -62,24 +56,9 @@ def test_exposed_without_a_password_it_does_not_start(given):
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
-    """A page that says it is exposed, in a process of its own; no API is behind it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environ = {
-        **os.environ,
-        **ENVIRON,
-        "DARKROOM_UI_EXPOSED": "1",
-        "DARKROOM_UI_PASSWORD": PASSWORD,
-        "DARKROOM_UI_PORT": str(port),
-        "TMPDIR": str(tmp_path_factory.mktemp("ui")),
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gradio_ui"], env=environ, stdout=subprocess.PIPE, text=True
-    )
-    yield json.loads(process.stdout.readline())["url"]
-    process.kill()
-    process.communicate()
+    """A page with a password, in a process of its own."""
+    with guarded_page(tmp_path_factory.mktemp("ui")) as url:
+        yield url
 
 
 def test_a_health_check_without_a_login_is_answered_and_shows_nothing_of_the_page(url):
