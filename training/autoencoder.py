@@ -97,9 +97,8 @@ def polish_loss(
     generator = torch.Generator().manual_seed(step)
     with torch.no_grad():
         latents = autoencoder.encode(pictures).latent_dist.mode()
-    strength = (
-        LATENT_NOISE * (2 * torch.rand(TRUE_PICTURES, 1, 1, 1, generator=generator) - 1).relu()
-    )
+    spread = torch.rand(TRUE_PICTURES, 1, 1, 1, generator=generator)
+    strength = LATENT_NOISE * (2 * spread - 1).relu()
     noise = strength * torch.randn(latents.shape, generator=generator)
     left, wanted = drawn(Random(f"drawn {seed} {step}"), BATCH - TRUE_PICTURES)
     latents = torch.cat([latents + noise.to(device), left.to(device)])

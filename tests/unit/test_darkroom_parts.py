@@ -98,10 +98,19 @@ def test_cost_answers_for_a_load(capsys):
     assert found["per_million_usd"] == pytest.approx(found["variable_usd"] / 2, abs=0.01)
 
 
+def test_cost_names_what_the_guidance_has_published(capsys):
+    """Of April 2024 and of March 2026, to compare with."""
+    assert run(["cost"]) == 0
+    said = capsys.readouterr().err
+    assert "436.42" in said
+    assert "429.50" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["--environment", "moon"], "dev, sleep or prod"),
+        (["--expose", "everywhere"], "none, internal, public"),
         (["--instance", "p6.48xlarge"], "no price"),
     ],
 )
