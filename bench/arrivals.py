@@ -15,7 +15,9 @@ from serve_app.engine.order import Order
 #: (steps, share): a preview, a usual picture, a careful one.
 MIX = ((4, 0.3), (20, 0.4), (50, 0.3))
 LATENT_SIDE = 8
-POLICIES = ("Q", "S", "engine")
+#: Under what name the engine knows a policy; Q needs no engine.
+ENGINES = {"S": "whole", "engine": "shortest"}
+POLICIES = ("Q", *ENGINES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +58,15 @@ class Result:
     utilisation: float
 
     @property
-    def all(self) -> list[float]:
-        """Of all jobs."""
-        return [value for values in self.latencies.values() for value in values]
+    def figures(self) -> dict[str, float]:
+        """What is compared."""
+        everybody = [value for values in self.latencies.values() for value in values]
+        return {
+            "utilisation": self.utilisation,
+            "mean_s": statistics.mean(everybody),
+            "p95_s": _p95(everybody),
+            "p95_of_4_steps_s": _p95(self.latencies[4]),
+        }
 
 
 def trace(*, jobs: int, rate: float, seed: int) -> list[Arrival]:
@@ -79,16 +87,22 @@ def compare(
     service = service_time(pipeline)
     io = scenario.io_share * service
     rate = scenario.load / (service + io if scenario.baseline == "Q" else service)
+    print(f"\n{scenario.title}: {service:.3f} s a job alone, {rate:.3f} jobs a second\n")
+    print("| seed | policy | utilisation | mean, s | p95, s | p95 of 4 steps, s |")
+    print("| --- | --- | --- | --- | --- | --- |", flush=True)
     results = []
     for seed in seeds:
         arrivals = trace(jobs=jobs, rate=rate, seed=seed)
-        results.append(_serially(pipeline, arrivals, io=io, seed=seed))
-        for policy, name in (("whole", "S"), ("shortest", "engine")):
-            results.append(
-                _engine(
-                    pipeline, arrivals, policy=policy, name=name, io=io, seed=seed, threads=threads
+        for policy in POLICIES:
+            if policy == "Q":
+                result = _serially(pipeline, arrivals, io=io, seed=seed)
+            else:
+                result = _engine(
+                    pipeline, arrivals, policy=policy, io=io, seed=seed, threads=threads
                 )
-            )
+            results.append(result)
+            shown = " | ".join(f"{value:.3f}" for value in result.figures.values())
+            print(f"| {seed} | {policy} | {shown} |", flush=True)
     return results
 
 
@@ -120,7 +134,6 @@ def _engine(
     arrivals: Sequence[Arrival],
     *,
     policy: str,
-    name: str,
     io: float,
     seed: int,
     threads: int,
@@ -134,9 +147,8 @@ def _engine(
             latencies[load.steps].append(spent)
         return engine.busy_s / (time.perf_counter() - start)
 
-    return Result(
-        policy=name, seed=seed, utilisation=driven(policy, threads, run), latencies=latencies
-    )
+    utilisation = driven(ENGINES[policy], threads, run)
+    return Result(policy=policy, seed=seed, utilisation=utilisation, latencies=latencies)
 
 
 def replay(
@@ -161,22 +173,22 @@ def replay(
 
 
 def report(scenario: Scenario, results: Sequence[Result]) -> dict[str, float]:
-    """Print the table of a scenario; its figures, the medians over the seeds."""
-    print(f"\n{scenario.title}\n")
-    print("| policy | utilisation | mean, s | p95, s | p95 of 4 steps, s |")
-    print("| --- | --- | --- | --- | --- |")
+    """The scenario's figures: medians over the seeds, and what the engine gains in each seed."""
     figures: dict[str, float] = {}
-    for policy in POLICIES:
-        own = [result for result in results if result.policy == policy]
-        values = {
-            "utilisation": statistics.median(r.utilisation for r in own),
-            "mean_s": statistics.median(statistics.mean(r.all) for r in own),
-            "p95_s": statistics.median(_p95(r.all) for r in own),
-            "p95_of_4_steps_s": statistics.median(_p95(r.latencies[4]) for r in own),
-        }
-        print(f"| {policy} | " + " | ".join(f"{value:.3f}" for value in values.values()) + " |")
-        for name, value in values.items():
-            figures[f"trace_{scenario.name}_{policy}_{name}"] = round(value, 4)
+    by_policy = {
+        policy: [result.figures for result in results if result.policy == policy]
+        for policy in POLICIES
+    }
+    for policy, own in by_policy.items():
+        for name in own[0]:
+            middle = statistics.median(seed[name] for seed in own)
+            figures[f"trace_{scenario.name}_{policy}_{name}"] = round(middle, 4)
+    for policy in ("Q", "S"):
+        for name in ("mean_s", "p95_s", "p95_of_4_steps_s"):
+            pairs = zip(by_policy[policy], by_policy["engine"], strict=True)
+            ratio = statistics.median(theirs[name] / ours[name] for theirs, ours in pairs)
+            figures[f"trace_{scenario.name}_{policy}_to_engine_{name}"] = round(ratio, 2)
+            print(f"{policy} / engine, {name}: {ratio:.2f}", flush=True)
     return figures
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import torch
+from matplotlib.patches import Rectangle
 
 mpl.use("Agg")
 
@@ -38,19 +40,19 @@ def latencies(results: Sequence[Result], path: Path, title: str) -> None:
         panel.set_xlabel("seconds from arrival to end")
         panel.grid(alpha=0.3)
     panels[0].set_ylabel("share of jobs done")
-    panels[0].legend(loc="upper left")
+    panels[0].legend(loc="lower right")
     _save(figure, path, title)
 
 
 def rows(pipeline: Any, path: Path, *, threads: int) -> None:
     """Time to the right, rows upwards, a colour for each job: who is in which forward."""
     spans: list[tuple[float, float, list[tuple[int, int]]]] = []
-    run, jobs = forward.run, {}
+    run, jobs = forward.run, _words(pipeline)
 
     def watched(calls: Any, *, to_rows: int = 0, module: Any = None) -> Any:
         started = time.perf_counter()
         outputs = run(calls, to_rows=to_rows, module=module)
-        inside = [(_job(call, jobs), call.rows) for call in calls]
+        inside = [(jobs[_spoken(c.arguments["encoder_hidden_states"])], c.rows) for c in calls]
         spans.append((started, time.perf_counter(), inside))
         return outputs
 
@@ -65,13 +67,14 @@ def rows(pipeline: Any, path: Path, *, threads: int) -> None:
         bottom = 0
         for job, height in sorted(inside):
             colour = COLOURS[job % len(COLOURS)]
-            panel.bar(
-                began - start, height, ended - began, bottom, align="edge", color=colour, lw=0
-            )
+            corner, width = (began - start, bottom), ended - began
+            panel.add_patch(Rectangle(corner, width, height, fc=colour, ec="white", lw=0.6))
             bottom += height
     for job, (steps, _) in enumerate(STORY):
         label = f"job {job + 1}, {steps} steps"
-        panel.bar(0, 0, color=COLOURS[job % len(COLOURS)], label=label)
+        panel.fill_between([], [], color=COLOURS[job % len(COLOURS)], label=label)
+    panel.set_xlim(0, spans[-1][1] - start)
+    panel.set_ylim(0, 2 * len(STORY) + 1)
     panel.set_xlabel("seconds")
     panel.set_ylabel("rows of a forward (two a picture)")
     panel.legend(loc="upper right", fontsize="small")
@@ -83,17 +86,27 @@ def _tell(engine: Any, pipeline: Any) -> None:
     tickets = []
     for index, (steps, at) in enumerate(STORY):
         time.sleep(max(0.0, started + at - time.perf_counter()))
-        load = Load(steps=steps, latent_side=16, seed=index)
-        order = Order(pipeline=pipeline, arguments=load.arguments(pipeline), steps=steps, rows=2)
+        order = Order(pipeline=pipeline, arguments=_call(pipeline, index), steps=steps, rows=2)
         tickets.append(engine.submit(order))
     for ticket in tickets:
         ticket.future.result(TIMEOUT_S)
 
 
-def _job(call: Any, known: dict[bytes, int]) -> int:
-    """Jobs are told apart by their words, which stay the same from step to step."""
-    words = call.arguments["encoder_hidden_states"][-1].numpy().tobytes()
-    return known.setdefault(words, len(known))
+def _call(pipeline: Any, job: int) -> dict[str, Any]:
+    return Load(steps=STORY[job][0], latent_side=16, seed=job).arguments(pipeline)
+
+
+def _words(pipeline: Any) -> dict[bytes, int]:
+    """Which job it is by its words, which stay the same from step to step."""
+    prompts = [_call(pipeline, job)["prompt"] for job in range(len(STORY))]
+    with torch.no_grad():
+        encoded = [pipeline.encode_prompt(prompt, "cpu", 1, False)[0] for prompt in prompts]
+    return {_spoken(words): job for job, words in enumerate(encoded)}
+
+
+def _spoken(words: Any) -> bytes:
+    """With guidance the last row has the prompt."""
+    return bytes(words[-1].numpy().tobytes())
 
 
 def _save(figure: Any, path: Path, title: str) -> None:

@@ -16,14 +16,21 @@ from serve_app.engine.engine import Engine, EngineSettings
 from serve_app.engine.order import Order
 
 BUNDLED = Path(__file__).resolve().parents[1] / "models/demo"
-#: The second model: wide and shallow where the bundled one is narrow and deep.
+#: The second model has the shape that Diffusers' own tests of pipelines use.
 SECOND = {
     "block_out_channels": (32, 64),
-    "down_block_types": ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-    "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
-    "layers_per_block": 1,
+    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+    "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
+    "layers_per_block": 2,
     "attention_head_dim": 8,
-    "norm_num_groups": 8,
+    "norm_num_groups": 32,
+}
+#: Of the traces, which are thousands of jobs in real time: as little as a denoiser can have.
+LIGHT = SECOND | {
+    "block_out_channels": (32,),
+    "down_block_types": ("DownBlock2D",),
+    "up_block_types": ("UpBlock2D",),
+    "layers_per_block": 1,
 }
 #: Steps of eight jobs that arrive together.
 RAGGED = (4, 30, 8, 20, 12, 26, 6, 16)
@@ -57,12 +64,12 @@ class Load:
 
 
 def model(name: str) -> Any:
-    """The pipeline `bundled`, or `second`: the same parts around another denoiser."""
+    """The pipeline `bundled`, or with the same parts around another denoiser."""
     pipeline = StableDiffusionPipeline.from_pretrained(BUNDLED, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
-    if name == "second":
+    if name != "bundled":
         torch.manual_seed(0)
-        config = dict(pipeline.unet.config) | SECOND
+        config = dict(pipeline.unet.config) | {"second": SECOND, "light": LIGHT}[name]
         vars(pipeline)["unet"] = UNet2DConditionModel.from_config(config).eval()
     return pipeline
 
@@ -81,7 +88,9 @@ def driven(policy: str, threads: int, work: Callable[[Engine], T]) -> T:
     Of several threads that call OpenMP only a process's first waits actively for its helpers:
     anywhere else a small forward takes three times as long. `plainly` has the first one too.
     """
-    engine = Engine(EngineSettings(policy=policy, torch_threads=threads), own_thread=False)
+    asides = 0 if threads > 1 else 2  # as a replica has them on a CPU
+    settings = EngineSettings(policy=policy, torch_threads=threads, aside_threads=asides)
+    engine = Engine(settings, own_thread=False)
 
     def working() -> T:
         try:

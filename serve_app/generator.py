@@ -42,7 +42,12 @@ class Generator:
         self._models = {
             model: LoadedModel.load(spec, settings) for model, spec in runtime.models.items()
         }
-        self._engine = Engine(EngineSettings(policy=settings.policy, torch_threads=threads))
+        many = settings.device == "cpu" and threads > 1
+        self._engine = Engine(
+            EngineSettings(
+                policy=settings.policy, torch_threads=threads, aside_threads=0 if many else 2
+            )
+        )
         for loaded in self._models.values():
             for module in loaded.to_compile:
                 self._engine.compile(module)

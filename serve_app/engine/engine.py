@@ -35,7 +35,7 @@ class EngineSettings:
     """How a replica shares its device."""
 
     policy: str = "shortest"
-    #: Threads for encoding and decoding beside the tick.
+    #: Threads for encoding and decoding beside the tick; 0: on its own, between two steps.
     aside_threads: int = 2
     #: Threads of PyTorch within one forward; more than cores spin against each other.
     torch_threads: int | None = None

@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from serve_app.engine.rows import RULES, Rule, Signature, merged, padding, signature, split
+from serve_app.engine.rows import (
+    RULES,
+    Rule,
+    Signature,
+    have_one_signature,
+    merged,
+    padding,
+    signature,
+    split,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +40,22 @@ class Forward:
     key: Key
 
     @classmethod
-    def of_call(cls, module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> "Forward":
-        """The call that a pipeline makes."""
+    def of_call(
+        cls,
+        module: Any,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        *,
+        last: "Forward | None" = None,
+    ) -> "Forward":
+        """The call that a pipeline makes; most differ from its `last` one in numbers alone."""
         rule = RULES[type(module).__name__]
         arguments = dict(zip(rule.positional, args, strict=False)) | dict(kwargs)
         rows = arguments[rule.positional[0]].shape[0]
-        key = Key(module=id(module), signature=signature(rule, arguments, rows))
+        if last is not None and have_one_signature(rule, last.arguments, arguments, rows):
+            key = last.key
+        else:
+            key = Key(module=id(module), signature=signature(rule, arguments, rows))
         return cls(module=module, rule=rule, arguments=arguments, rows=rows, key=key)
 
 

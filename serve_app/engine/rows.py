@@ -67,6 +67,31 @@ def _sign(rule: Rule, name: str, value: Any, rows: int) -> Any:
     return value if isinstance(value, bool | int | float | str) else repr(value)
 
 
+def have_one_signature(
+    rule: Rule, ours: Mapping[str, Any], others: Mapping[str, Any], rows: int
+) -> bool:
+    """Whether they surely do, told at a glance; False means that one has to look."""
+    return list(ours) == list(others) and all(
+        _is_like(rule, name, ours[name], others[name], rows) for name in ours
+    )
+
+
+def _is_like(rule: Rule, name: str, ours: Any, other: Any, rows: int) -> bool:
+    if ours is other:
+        return True
+    if isinstance(ours, Tensor):
+        is_row_by_row = isinstance(other, Tensor) and name not in rule.shared
+        return (
+            is_row_by_row
+            and ours.shape == other.shape
+            and ours.dtype == other.dtype
+            and (ours.dim() == 0 or ours.shape[0] == rows)
+        )
+    if isinstance(ours, Mapping):
+        return isinstance(other, Mapping) and have_one_signature(rule, ours, other, rows)
+    return False
+
+
 def digest(tensor: Tensor) -> bytes:
     """The same for equal bytes; NumPy knows no bfloat16, so the bytes are taken."""
     data = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()

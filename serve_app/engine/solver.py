@@ -117,6 +117,8 @@ class Walk:
         self._remembers = bool(REMEMBERED[type(scheduler).__name__])
         self._table: Table = {}
         self._levels: Tensor | None = None
+        #: The row that `scaled` has found, for the `step` that follows.
+        self._found: Row | None = None
 
     def step(self, output: Tensor, timestep: Any, sample: Tensor, more: Mapping[str, Any]) -> Any:
         """As the scheduler's own, which takes what is no sum in single precision."""
@@ -124,7 +126,7 @@ class Walk:
         if not is_usual or not output.dtype == sample.dtype == torch.float32:
             return self._step(output, timestep, sample, **more)
         remembered = _remembered(self._scheduler) if self._remembers else []
-        row = self._row(timestep, remembered)
+        row, self._found = self._found or self._row(timestep, remembered), None
         inputs = [sample, output, *(part for part in remembered if part is not None)]
         if self._remembers:
             after = [None if part is None else part.of(inputs) for part in row.remembered]
@@ -137,7 +139,8 @@ class Walk:
         if sample.dtype != torch.float32:
             return self._scaled(sample, timestep)
         self._state["is_scale_input_called"] = True
-        return sample * self._row(timestep, _remembered(self._scheduler)).scale
+        self._found = self._row(timestep, _remembered(self._scheduler))
+        return sample * self._found.scale
 
     def _row(self, timestep: Any, remembered: Sequence[Tensor | None]) -> Row:
         """The row of where it is: its counters, and what it remembers by now."""

@@ -1,9 +1,10 @@
 """What a pipeline in a fiber has in place of its heavy parts: the same to look at, but parking."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from serve_app.engine.aside import Aside
@@ -21,6 +22,17 @@ class _StandIn:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
+    # At every call pipelines search all modules for an offloading hook, for this one question and
+    # for milliseconds of the tick's thread. What we load has none.
+    @property
+    def device(self) -> torch.device:
+        """Where the part's weights are."""
+        return next(self._real.parameters()).device
+
+    def modules(self) -> Iterator[Any]:
+        """The part, and none within it."""
+        return iter((self._real,))
+
     @property
     def real(self) -> Any:
         """The part itself, for whoever is off the tick already."""
@@ -34,8 +46,13 @@ class _StandIn:
 class Denoiser(_StandIn):
     """Parks each call until a forward takes it along."""
 
+    def __init__(self, real: Any) -> None:
+        super().__init__(real)
+        self._last: Forward | None = None
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return park(Forward.of_call(self._real, args, kwargs))
+        self._last = Forward.of_call(self._real, args, kwargs, last=self._last)
+        return park(self._last)
 
 
 class Encoder(_StandIn):

@@ -1,30 +1,13 @@
 """What is left after `terraform destroy`: nothing, by the emulator's own listings."""
 
 import pytest
+from listings import LISTINGS
 
 from darkroom.deploy.infrastructure import DATA
 from darkroom.deploy.leftovers import carrying
 from darkroom.deploy.removal import removal
 from darkroom.deploy.runner import run
 from darkroom.deploy.step import Undoing
-
-#: service -> (operation, the list in its answer); each list holds what belongs to the account.
-LISTINGS = {
-    "sqs": ("list_queues", "QueueUrls"),
-    "sns": ("list_topics", "Topics"),
-    "dynamodb": ("list_tables", "TableNames"),
-    "lambda": ("list_functions", "Functions"),
-    "apigateway": ("get_rest_apis", "items"),
-    "secretsmanager": ("list_secrets", "SecretList"),
-    "eks": ("list_clusters", "clusters"),
-    "ecr": ("describe_repositories", "repositories"),
-    "logs": ("describe_log_groups", "logGroups"),
-    "cloudwatch": ("describe_alarms", "MetricAlarms"),
-    "events": ("list_rules", "Rules"),
-    "iam": ("list_roles", "Roles"),
-    "elbv2": ("describe_load_balancers", "LoadBalancers"),
-    "acm": ("list_certificates", "CertificateSummaryList"),
-}
 
 
 def test_data_outlive_their_installation_and_a_later_deploy_goes_on_with_them(emptied, deployment):
@@ -41,13 +24,10 @@ def test_data_outlive_their_installation_and_a_later_deploy_goes_on_with_them(em
     assert {tuple(of_data[each]) for each in left} == {("no-op",)}
 
 
-@pytest.mark.parametrize("service", LISTINGS)
-def test_nothing_is_left_of_a_destroyed_stack(destroyed, service):
+@pytest.mark.parametrize("listing", LISTINGS, ids=str)
+def test_nothing_is_left_of_a_destroyed_stack(destroyed, listing):
     """Nothing that goes on costing money."""
-    operation, items = LISTINGS[service]
-    answer = getattr(destroyed.emulator.client(service), operation)()
-    left = [item for item in answer.get(items, []) if "demo" in str(item)]
-    assert left == []
+    assert listing.of(destroyed.emulator.client, "demo") == []
 
 
 def test_no_bucket_and_no_vpc_is_left(destroyed, deployment):

@@ -91,6 +91,21 @@ def test_closing_stops_what_is_under_way() -> None:
         ended(ticket)
 
 
+def test_without_threads_beside_it_the_engine_encodes_and_decodes_itself() -> None:
+    """Between two steps; what it makes is the same, and what fails there fails alone."""
+    engine = Engine(EngineSettings(torch_threads=1, aside_threads=0))
+    calls = [call(seed, steps=4 + seed) for seed in range(3)]
+    wrong = call(7)
+    wrong.arguments["prompt_embeds"] = wrong.arguments.pop("prompt")
+    tickets = [engine.submit(each.ordered()) for each in (*calls, wrong)]
+
+    for each, ticket in zip(calls, tickets, strict=False):
+        assert difference(ended(ticket), each.alone()) <= 1e-4
+    with pytest.raises(AttributeError):
+        ended(tickets[-1])
+    engine.close()
+
+
 def test_an_order_after_the_end_is_not_left_waiting() -> None:
     """A replica that goes may be asked once more."""
     engine = Engine(EngineSettings(torch_threads=1))

@@ -10,7 +10,7 @@ from moto import mock_aws
 from darkroom.deploy.account import Account
 from darkroom.deploy.cluster import BY_REMOVAL, PAUSED
 from darkroom.deploy.errors import NotReady
-from darkroom.deploy.farewell import EndedNodes, StoppedIntake, half_way
+from darkroom.deploy.farewell import EndedNodes, EndedWork, StoppedIntake, half_way
 from darkroom.deploy.inbox import inbox_prefix
 from darkroom.deploy.journal import Journal
 from darkroom.deploy.leftovers import Leftovers
@@ -18,6 +18,7 @@ from darkroom.deploy.manifests import AppliedManifests
 from darkroom.deploy.plan import Deployment
 from darkroom.deploy.program import Programs
 from darkroom.deploy.removal import as_deployed, removal
+from darkroom.deploy.step import Undoing
 from darkroom.deploy.wanted import Wanted
 
 
@@ -56,6 +57,27 @@ def test_a_removal_needs_no_runtime_of_any_name(deployment):
     deployment.state_bucket.apply()
     for cluster in (None, deployment.cluster):
         assert TERRAFORM in [step.name for step in removal(deployment, cluster)]
+
+
+def test_a_removal_orphans_nothing(deployment):
+    """Work ends before nodes do, nodes before Karpenter, all of it before the cluster."""
+    deployment.state_bucket.apply()
+    steps = removal(deployment, deployment.cluster)
+    undone = {step.step.name.split()[0] for step in steps if isinstance(step, Undoing)}
+    assert {"karpenter", "keda", "kuberay"} < undone
+    assert [step.name.removeprefix("remove ").split()[0] for step in steps] == [
+        "stop",
+        "drain",
+        "delete",
+        "delete",
+        *[operator.name.split()[0] for operator in reversed(deployment.operators())],
+        "AWS",
+        "what",
+        "state",
+    ]
+    assert deployment.operators()[0].name.startswith("karpenter ")
+    kinds = [type(step) for step in steps]
+    assert kinds.index(EndedWork) < kinds.index(EndedNodes)
 
 
 def test_a_removal_of_what_is_gone_asks_nothing_of_terraform(deployment):
