@@ -69,6 +69,7 @@ cost: install
 
 manifests: install
 	@CRD_DIR=$(CRD_DIR) $(VENV)/bin/python -m darkroom.cluster.validate
+	@CRD_DIR=$(CRD_DIR) $(VENV)/bin/python -m darkroom.deploy.charts
 
 crds: install
 	@$(VENV)/bin/python -m darkroom.cluster.crd_files .cache/crds

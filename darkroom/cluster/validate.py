@@ -58,11 +58,14 @@ def built(folder: Path) -> list[dict[str, Any]]:
 
 def validate(manifests: Sequence[Mapping[str, Any]], definitions: Definitions) -> list[Finding]:
     """All faults, by schemas, CEL and our own rules."""
-    found = chain(_schemas(manifests, definitions), *(rule(manifests) for rule in RULES))
+    found = chain(schema_faults(manifests, definitions), *(rule(manifests) for rule in RULES))
     return sorted(set(found))
 
 
-def _schemas(manifests: Sequence[Mapping[str, Any]], definitions: Definitions) -> Iterator[Finding]:
+def schema_faults(
+    manifests: Sequence[Mapping[str, Any]], definitions: Definitions
+) -> Iterator[Finding]:
+    """What an API server would refuse."""
     for manifest in manifests:
         yield from serve_config.check(manifest)
         if manifest in definitions:

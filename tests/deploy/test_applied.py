@@ -1,11 +1,15 @@
 """The applied stack over HTTP: who gets in, what is answered, what a plan says afterwards."""
 
 import json
+import shutil
+import subprocess
 from dataclasses import replace
 
 import httpx
 import pytest
+import yaml
 from listings import LISTINGS
+from terraform import aws_environ
 
 from jobs.samples import sample_request
 
@@ -236,3 +240,33 @@ def test_scripts_of_the_guidance_find_all_their_outputs(applied):
     assert outputs["OutputS3Bucket"].endswith(
         ":::" + applied.outputs["app_config"]["shared"]["DARKROOM_BUCKET"]
     )
+
+
+#: As the guidance's own test script reads them: the second is a command, and is given to a shell.
+READ = """
+output() {
+  aws cloudformation describe-stacks --stack-name "$STACK_NAME" --output text \\
+    --query "Stacks[0].Outputs[?OutputKey=='$1'].OutputValue"
+}
+set -eu -o pipefail
+output FrontApiEndpoint
+output GetAPIKeyCommand | bash
+output ConfigCommand | bash >&2
+output GetTokenCommand | bash
+"""
+
+
+@pytest.mark.skipif(shutil.which("aws") is None, reason="there is no AWS CLI")
+def test_a_shell_finds_the_address_and_the_commands_work(applied, key, tmp_path):
+    """Key, kubeconfig and token, by the AWS CLI."""
+    kubeconfig = tmp_path / "kubeconfig"
+    environ = aws_environ(applied.emulator.address)
+    environ |= {"STACK_NAME": "demoStack", "KUBECONFIG": str(kubeconfig)}
+    done = subprocess.run(
+        ["bash", "-c", READ], env=environ, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    address, found, token = done.stdout.splitlines()
+    assert (address, found) == (applied.outputs["api_url"] + "/", key)
+    assert token.startswith("k8s-aws-v1.")
+    assert yaml.safe_load(kubeconfig.read_text())["clusters"][0]["name"].endswith("cluster/demo")
