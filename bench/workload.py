@@ -85,8 +85,8 @@ def under(pipeline: Any, scheduler: str) -> Any:
 def driven(policy: str, threads: int, work: Callable[[Engine], T]) -> T:
     """What `work` returns, which orders from a thread of its own while the engine has this one.
 
-    Of several threads that call OpenMP only a process's first waits actively for its helpers:
-    anywhere else a small forward takes three times as long. `plainly` has the first one too.
+    `plainly` has the process's first thread too: a second thread with OpenMP helpers of its own
+    would make both slower (docs/engine.md).
     """
     asides = 0 if threads > 1 else 2  # as a replica has them on a CPU
     settings = EngineSettings(policy=policy, torch_threads=threads, aside_threads=asides)

@@ -41,15 +41,15 @@ def check(programs: Programs, definitions: Definitions, charts: Path) -> list[st
             try:
                 found = schema_faults(templated(programs, operator, chart, values), definitions)
                 faults += [f"{operator}: {each}" for each in found]
-            except ProgramFailed as failed:
+            except (ProgramFailed, yaml.YAMLError) as failed:
                 faults.append(f"{operator}: {failed}")
     return faults
 
 
 def main() -> int:
-    """The process's exit status: 1 for a fault, 2 if nothing could be checked."""
+    """The process's exit status: 1 for a fault, 2 if there is a Helm and it could check nothing."""
     programs = Programs()
-    if find(HELM).fault:
+    if find(HELM).path is None:
         sys.stdout.write("no helm: its charts are not rendered\n")
         return 0
     with tempfile.TemporaryDirectory() as charts:

@@ -1,4 +1,4 @@
-"""Work of a job that is not a denoising step: done off the tick's thread, one module at a time."""
+"""Work of a job that is not a denoising step: done beside the tick, one module at a time."""
 
 import threading
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class Aside:
 
 
 class AsidePool:
-    """The threads that do asides; `done` is called in theirs.
+    """The threads that do asides; `done` is called where it was done.
 
     With 0 threads an aside is done at once, on the tick's. That is for a CPU that has several
     threads in each forward: a second team of OpenMP's threads, and it stays as long as its

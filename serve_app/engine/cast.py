@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 
@@ -78,8 +77,8 @@ class Cast:
         self._tables = Tables()
         self._locks: dict[int, threading.Lock] = {}
         self._autoencoders: dict[int, Any] = {}
-        #: By the pipeline's own: one like it that was never used, of which each call gets a copy.
-        self._unused: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+        #: By class and configuration: one that was never used, of which each call gets a copy.
+        self._unused: dict[tuple[type, str], Any] = {}
 
     def of(self, pipeline: Any) -> Actor:
         """A copy for one call, with a scheduler of its own and stand-ins for the rest."""
@@ -107,9 +106,10 @@ class Cast:
 
     def _scheduler(self, own: Any) -> Any:
         """A fresh one; making it from its configuration takes four times as long as copying."""
-        if own not in self._unused:
-            self._unused[own] = type(own).from_config(own.config)
-        return copy.deepcopy(self._unused[own])
+        key = type(own), repr(own.config)
+        if key not in self._unused:
+            self._unused[key] = type(own).from_config(own.config)
+        return copy.deepcopy(self._unused[key])
 
     def _autoencoder(self, vae: Any) -> Any:
         """One of a fixed dtype: pipelines would turn the shared one to float32 and back."""

@@ -53,7 +53,7 @@ class Engine:
     """Makes orders, as many at a time as there are; one engine per device.
 
     Without `own_thread` nothing happens until somebody calls `run`: with several threads a
-    forward, OpenMP is fastest on the process's first thread, which only its owner can give.
+    forward, a script had better give the process's first thread (docs/engine.md).
     """
 
     def __init__(self, settings: EngineSettings, *, own_thread: bool = True) -> None:
@@ -145,7 +145,7 @@ class Engine:
 
     def _admit(self, call: Call) -> None:
         self._calls[id(call.ticket)] = call
-        if self._is_closed:
+        if self._is_closed or call.ticket.is_canceled:
             self._end(call, Stopped())
         elif can_share(call.order):
             self._advance(call, lambda: call.start(self._cast.of(call.order.pipeline)))
@@ -176,7 +176,7 @@ class Engine:
             self._end(call, call.made())
 
     def _aside_done(self, call: Call, future: Future[Any]) -> None:
-        # Still in the aside's thread.
+        # Where there are threads for asides, still in one of them.
         self._inbox.put(partial(self._return, call, future))
 
     def _return(self, call: Call, future: Future[Any]) -> None:

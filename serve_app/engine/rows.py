@@ -77,7 +77,8 @@ def have_one_signature(
 
 
 def _is_like(rule: Rule, name: str, ours: Any, other: Any, rows: int) -> bool:
-    if ours is other:
+    # A list may have other things in it by now.
+    if ours is other and not isinstance(ours, list | Mapping):
         return True
     if isinstance(ours, Tensor):
         is_row_by_row = isinstance(other, Tensor) and name not in rule.shared
@@ -88,7 +89,11 @@ def _is_like(rule: Rule, name: str, ours: Any, other: Any, rows: int) -> bool:
             and (ours.dim() == 0 or ours.shape[0] == rows)
         )
     if isinstance(ours, Mapping):
-        return isinstance(other, Mapping) and have_one_signature(rule, ours, other, rows)
+        return (
+            isinstance(other, Mapping)
+            and list(ours) == list(other)
+            and all(_is_like(rule, name, ours[key], other[key], rows) for key in ours)
+        )
     return False
 
 

@@ -122,11 +122,12 @@ class Walk:
 
     def step(self, output: Tensor, timestep: Any, sample: Tensor, more: Mapping[str, Any]) -> Any:
         """As the scheduler's own, which takes what is no sum in single precision."""
+        found, self._found = self._found, None
         is_usual = more.get("return_dict") is False and more.keys() <= USUAL
         if not is_usual or not output.dtype == sample.dtype == torch.float32:
             return self._step(output, timestep, sample, **more)
         remembered = _remembered(self._scheduler) if self._remembers else []
-        row, self._found = self._found or self._row(timestep, remembered), None
+        row = found or self._row(timestep, remembered)
         inputs = [sample, output, *(part for part in remembered if part is not None)]
         if self._remembers:
             after = [None if part is None else part.of(inputs) for part in row.remembered]
@@ -136,6 +137,7 @@ class Walk:
 
     def scaled(self, sample: Tensor, timestep: Any) -> Tensor:
         """As the scheduler's `scale_model_input`."""
+        self._found = None
         if sample.dtype != torch.float32:
             return self._scaled(sample, timestep)
         self._state["is_scale_input_called"] = True

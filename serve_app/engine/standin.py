@@ -27,7 +27,8 @@ class _StandIn:
     @property
     def device(self) -> torch.device:
         """Where the part's weights are."""
-        return next(self._real.parameters()).device
+        first = next(self._real.parameters(), None)
+        return self._real.device if first is None else first.device
 
     def modules(self) -> Iterator[Any]:
         """The part, and none within it."""

@@ -266,7 +266,7 @@ def test_a_shell_finds_the_address_and_the_commands_work(applied, key, tmp_path)
         ["bash", "-c", READ], env=environ, capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 0, done.stderr
-    address, found, token = done.stdout.splitlines()
+    address, found, token = done.stdout.split()
     assert (address, found) == (applied.outputs["api_url"] + "/", key)
     assert token.startswith("k8s-aws-v1.")
     assert yaml.safe_load(kubeconfig.read_text())["clusters"][0]["name"].endswith("cluster/demo")
