@@ -126,6 +126,7 @@ class Unforeseen:
 
         try:
             await self._app(scope, receive, noted)
+        # The last resort: what nobody foresaw is logged here, and never shown to the caller.
         except Exception as error:
             if scope["type"] != "http":
                 raise

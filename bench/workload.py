@@ -88,8 +88,7 @@ def driven(policy: str, threads: int, work: Callable[[Engine], T]) -> T:
     `plainly` has the process's first thread too: a second thread with OpenMP helpers of its own
     would make both slower (docs/engine.md).
     """
-    asides = 0 if threads > 1 else 2  # as a replica has them on a CPU
-    settings = EngineSettings(policy=policy, torch_threads=threads, aside_threads=asides)
+    settings = EngineSettings.of_replica(policy=policy, device="cpu", threads=threads)
     engine = Engine(settings, own_thread=False)
 
     def working() -> T:

@@ -42,10 +42,9 @@ class Generator:
         self._models = {
             model: LoadedModel.load(spec, settings) for model, spec in runtime.models.items()
         }
-        many = settings.device == "cpu" and threads > 1
         self._engine = Engine(
-            EngineSettings(
-                policy=settings.policy, torch_threads=threads, aside_threads=0 if many else 2
+            EngineSettings.of_replica(
+                policy=settings.policy, device=settings.device, threads=threads
             )
         )
         for loaded in self._models.values():

@@ -40,6 +40,13 @@ class EngineSettings:
     #: Threads of PyTorch within one forward; more than cores spin against each other.
     torch_threads: int | None = None
 
+    @classmethod
+    def of_replica(cls, *, policy: str, device: str, threads: int) -> "EngineSettings":
+        """With asides between two steps where these have several CPU threads (docs/engine.md)."""
+        several = device == "cpu" and threads > 1
+        asides = 0 if several else cls.aside_threads
+        return cls(policy=policy, aside_threads=asides, torch_threads=threads)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Backlog:

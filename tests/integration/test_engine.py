@@ -91,6 +91,17 @@ def test_closing_stops_what_is_under_way() -> None:
         ended(ticket)
 
 
+@pytest.mark.parametrize(
+    ("device", "threads", "asides"), [("cpu", 1, 2), ("cpu", 2, 0), ("cuda", 2, 2)]
+)
+def test_a_replica_has_threads_beside_the_tick_unless_each_forward_has_several(
+    device: str, threads: int, asides: int
+) -> None:
+    """Several threads of a CPU's forwards would wait for those of an encoder."""
+    settings = EngineSettings.of_replica(policy="shortest", device=device, threads=threads)
+    assert (settings.aside_threads, settings.torch_threads) == (asides, threads)
+
+
 def test_without_threads_beside_it_the_engine_encodes_and_decodes_itself() -> None:
     """Between two steps; what it makes is the same, and what fails there fails alone."""
     engine = Engine(EngineSettings(torch_threads=1, aside_threads=0))
