@@ -84,6 +84,8 @@ class Applied:
 _TIMEOUT_S = 1800
 
 
+# First, or xdist has looked for groups already.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Who takes the stack away comes last, nobody is hurried, and one process has the stack."""
     items.sort(
@@ -94,7 +96,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.timeout(_TIMEOUT_S))
-            item.add_marker(pytest.mark.xdist_group("stack"))
+            if {"emulator", "host_zip"} & set(getattr(item, "fixturenames", ())):
+                item.add_marker(pytest.mark.xdist_group("stack"))
 
 
 @pytest.fixture(scope="session")

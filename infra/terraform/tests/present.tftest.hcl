@@ -57,11 +57,16 @@ variables {
   runtimes_file         = "tests/runtimes.yaml"
   lambda_package        = { zip = "tests/runtimes.yaml" }
   output_retention_days = 11
+  tiers = {
+    standard = { rate = 7, burst = 9 }
+    daily    = { rate = 2, burst = 3, requests_a_day = 500 }
+  }
 }
 
-run "buckets" {
+run "made" {
   command = apply
 
+  # Buckets.
   assert {
     condition = { for rule in aws_s3_bucket_lifecycle_configuration.this["outputs"].rule : rule.id => rule.status } == {
       "stray-uploads" = "Enabled"
@@ -106,11 +111,8 @@ run "buckets" {
     ])
     error_message = "Nobody comes to a bucket without TLS."
   }
-}
 
-run "topics" {
-  command = apply
-
+  # Topics.
   assert {
     condition = toset(keys(aws_sns_topic_policy.tls_only)) == toset(["jobs", "notices"]) && alltrue([
       for policy in concat([for made in aws_sns_topic_policy.tls_only : made.policy], [aws_sns_topic_policy.alarms.policy]) :
@@ -129,11 +131,8 @@ run "topics" {
     condition     = alltrue([for topic in [aws_sns_topic.jobs, aws_sns_topic.notices, aws_sns_topic.alarms] : topic.kms_master_key_id == "arn:aws:kms:us-west-2:111122223333:key/a-key"])
     error_message = "Topics are encrypted with our key, which their publishers may use."
   }
-}
 
-run "cluster" {
-  command = apply
-
+  # Cluster.
   assert {
     condition = jsondecode(aws_eks_addon.after_nodes["aws-mountpoint-s3-csi-driver"].configuration_values).node.tolerations == [
       { key = "nvidia.com/gpu", operator = "Exists", effect = "NoSchedule" }
@@ -151,17 +150,8 @@ run "cluster" {
     }
     error_message = "The budget counts nodes and their disks by the installation's tag."
   }
-}
 
-run "api" {
-  command = apply
-  variables {
-    tiers = {
-      standard = { rate = 7, burst = 9 }
-      daily    = { rate = 2, burst = 3, requests_a_day = 500 }
-    }
-  }
-
+  # API.
   assert {
     condition     = aws_api_gateway_deployment.this.triggers.body == sha256(local.openapi) && aws_api_gateway_rest_api.this.body == local.openapi
     error_message = "A changed body is deployed."
@@ -185,11 +175,8 @@ run "api" {
     condition     = { for tier, made in aws_api_gateway_api_key.tier : tier => made.value } == { for tier in ["standard", "daily"] : tier => "demo-usage-of-the-tier-${tier}" }
     error_message = "The authorizer finds a tier's plan by this value."
   }
-}
 
-run "no_checkpoints" {
-  command = apply
-
+  # Filters without checkpoints.
   assert {
     condition = alltrue([for runtime in ["demo", "other"] : jsondecode(aws_sns_topic_subscription.jobs[runtime].filter_policy) == {
       runtime  = [runtime]

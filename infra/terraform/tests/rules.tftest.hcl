@@ -25,9 +25,11 @@ variables {
   checkpoints    = { "first.safetensors" = "demo" }
 }
 
-run "filters" {
+# As it is when little is said. One run: each is a plan of everything, and takes seconds.
+run "by_default" {
   command = plan
 
+  # Filters.
   assert {
     condition     = toset(keys(aws_sns_topic_subscription.jobs)) == toset(["demo", "demo-batch", "other", "other-batch"])
     error_message = "Each runtime has a queue and a batch queue."
@@ -47,11 +49,8 @@ run "filters" {
     condition     = jsondecode(aws_sns_topic_subscription.unrouted.filter_policy)["$or"][0].runtime[0].anything-but == ["demo", "other"]
     error_message = "The catch-all takes what names no known runtime."
   }
-}
 
-run "data" {
-  command = plan
-
+  # Data.
   assert {
     condition     = alltrue([for bucket in aws_s3_bucket_public_access_block.this : bucket.block_public_acls && bucket.block_public_policy && bucket.ignore_public_acls && bucket.restrict_public_buckets])
     error_message = "Nothing is public."
@@ -77,11 +76,8 @@ run "data" {
     condition     = alltrue([for repository in aws_ecr_repository.this : repository.image_scanning_configuration[0].scan_on_push && repository.image_tag_mutability == "IMMUTABLE"])
     error_message = "Images are scanned, and a tag stays what it is."
   }
-}
 
-run "api" {
-  command = plan
-
+  # API.
   assert {
     condition     = aws_api_gateway_rest_api.this.api_key_source == "AUTHORIZER"
     error_message = "Keys are the authorizer's business."
@@ -98,11 +94,8 @@ run "api" {
     condition     = aws_lambda_function.this["api"].timeout < 29
     error_message = "The function ends before API Gateway gives up."
   }
-}
 
-run "cluster" {
-  command = plan
-
+  # Cluster.
   assert {
     condition     = aws_eks_cluster.this.upgrade_policy[0].support_type == "STANDARD"
     error_message = "Extended support costs 365 USD a month."
