@@ -84,8 +84,7 @@ class Applied:
 _TIMEOUT_S = 1800
 
 
-# First, or xdist has looked for groups already.
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Who takes the stack away comes last, nobody is hurried, and one process has the stack."""
     items.sort(
@@ -120,9 +119,20 @@ def _machine() -> str:
     return {"x86_64": "x86_64", "aarch64": "arm64"}[os.uname().machine]
 
 
+def _claim(place: Path, worker: str) -> None:
+    """Two stacks would take twice as long, and nobody would see why."""
+    try:
+        place.touch(exist_ok=False)
+    except FileExistsError:
+        pytest.exit(f"{worker} needs the stack that {place.read_text()} has: see its group", 1)
+    place.write_text(worker)
+
+
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     """The running emulator."""
+    if (worker := os.environ.get("PYTEST_XDIST_WORKER")) is not None:
+        _claim(tmp_path_factory.getbasetemp().parent / "stack", worker)
     folder, port = tmp_path_factory.mktemp("emulator"), Ports.free().aws
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
