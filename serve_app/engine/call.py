@@ -1,7 +1,7 @@
 """One order while it is being made: its fiber, how far it is, what it waits for."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from serve_app.engine import preview
@@ -37,7 +37,8 @@ class Call:
         """Run the pipeline to its first park."""
         self._actor = actor
         self.begin("encode")
-        self._fiber = Fiber(lambda: actor.pipeline(**self.arguments()))
+        actor.watch.after = self._after_step
+        self._fiber = Fiber(lambda: actor.pipeline(**self.order.arguments))
         self.waiting = self._fiber.resume()
 
     def resume(self, answer: Any) -> None:
@@ -69,9 +70,16 @@ class Call:
             output = self._fiber.result
         return Made(output=output, timings=self._timings, was_exclusive=was_exclusive)
 
+    def end(self) -> None:
+        """Let go of all that it was made with, at once: most of it is on the device."""
+        self.waiting = None
+        if self._actor is not None:
+            self._actor.watch.close()
+            self._actor = None
+
     def arguments(self) -> dict[str, Any]:
-        """Of the pipeline's call, with our own callback after each step."""
-        return dict(self.order.arguments) | {"callback_on_step_end": self._after_step}
+        """Of a pipeline that nobody watches, with our own callback after each step."""
+        return dict(self.order.arguments) | {"callback_on_step_end": self._call_back}
 
     def preview(self) -> Aside | None:
         """The decoding of what it shows so far; None before its first step."""
@@ -92,13 +100,16 @@ class Call:
         if self.order.listener is not None and stage != "done":
             self.order.listener(stage, None)
 
-    def candidate(self, now: float, seconds_per_step: float) -> Candidate:
-        """What the policy should know of it; only while it waits for a forward."""
+    def candidate(self, now: float, step_s: Callable[[int], float]) -> Candidate:
+        """What the policy should know of it, by the seconds of a step of so many rows.
+
+        Only while it waits for a forward.
+        """
         order, remaining = self.order, max(1, self.total - self.step)
+        rows = self.forward.rows
         slack = None
         if order.deadline is not None:
-            slack = order.deadline - now - remaining * seconds_per_step
-        rows = self.forward.rows
+            slack = order.deadline - now - remaining * step_s(rows)
         if self._likeness is None:
             self._likeness = _likeness(order.pipeline, order.arguments, rows)
         return Candidate(
@@ -111,15 +122,22 @@ class Call:
             likeness=self._likeness,
         )
 
-    def _after_step(
+    def _call_back(
         self, pipeline: Any, index: int, _: Any, tensors: dict[str, Any]
     ) -> dict[str, Any]:
+        self._stepped(index + 1, pipeline)
+        return tensors
+
+    def _after_step(self) -> None:
+        assert self._actor is not None  # whose scheduler has made the step
+        self._stepped(self.step + 1, self._actor.pipeline)
+
+    def _stepped(self, step: int, pipeline: Any) -> None:
         if self.ticket.is_canceled:
             raise Stopped
-        self.step, self.total = index + 1, getattr(pipeline, "num_timesteps", self.total)
+        self.step, self.total = step, getattr(pipeline, "num_timesteps", self.total)
         if self.order.listener is not None:
-            self.order.listener("denoise", Step(step=self.step, total=self.total))
-        return tensors
+            self.order.listener("denoise", Step(step=step, total=self.total))
 
 
 def _likeness(pipeline: Any, arguments: Mapping[str, Any], rows: int) -> tuple[Any, ...]:

@@ -198,7 +198,7 @@ class Engine:
 
     def _end(self, call: Call, outcome: Made | Exception) -> None:
         del self._calls[id(call.ticket)]
-        call.waiting = None
+        call.end()
         if isinstance(outcome, Made):
             call.ticket.future.set_result(outcome)
         else:

@@ -1,8 +1,8 @@
 """One parked call of a denoiser, and one forward for several of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from serve_app.engine.rows import (
     RULES,
@@ -22,6 +22,15 @@ class Key:
 
     module: int
     signature: Signature
+    #: Worked out once: a key is looked up several times a tick for each call.
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Hash the signature, which is long and never changes."""
+        object.__setattr__(self, "_hash", hash((self.module, self.signature)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @property
     def shape(self) -> Any:
@@ -29,9 +38,8 @@ class Key:
         return self.signature[0][1][1]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Forward:
-    """A call of a denoiser that waits for its turn."""
+class Forward(NamedTuple):
+    """A call of a denoiser that waits for its turn; each step of each job makes one."""
 
     module: Any
     rule: Rule
@@ -50,7 +58,8 @@ class Forward:
     ) -> "Forward":
         """The call that a pipeline makes; most differ from its `last` one in numbers alone."""
         rule = RULES[type(module).__name__]
-        arguments = dict(zip(rule.positional, args, strict=False)) | dict(kwargs)
+        arguments = dict(zip(rule.positional, args, strict=False))
+        arguments.update(kwargs)
         rows = arguments[rule.positional[0]].shape[0]
         if last is not None and have_one_signature(rule, last.arguments, arguments, rows):
             key = last.key

@@ -1,8 +1,7 @@
 """Which of the waiting calls of one key share the next forward."""
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from serve_app.engine.order import Priority
 
@@ -13,9 +12,8 @@ AGEING_S = 0.5
 PROMOTION_S = 60.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """A call that could be in the next forward."""
+class Candidate(NamedTuple):
+    """A call that could be in the next forward; each step of each job makes one."""
 
     rows: int
     #: Denoising steps that it still needs.

@@ -6,6 +6,7 @@ defines its prediction: Ho et al. 2020 (noise), Salimans and Ho 2022 (velocity),
 """
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import wraps
@@ -38,21 +39,38 @@ class Prediction:
     sigma: float | None
 
 
-class Watch:
-    """Remembers the last step of a scheduler, at the price of one assignment a step."""
+def nothing() -> None:
+    """Nobody wants to know."""
 
-    def __init__(self, scheduler: Any) -> None:
+
+class Watch:
+    """Remembers the last step of a scheduler, and says `after` each that it is done.
+
+    A pipeline's own callback would say so, too, but only after all its variables were gathered,
+    which takes longer than the step.
+    """
+
+    def __init__(self, scheduler: Any, after: Callable[[], None] = nothing) -> None:
+        self.after = after
         self._scheduler = scheduler
-        self._step = scheduler.step
         self._last: tuple[Any, Any, Any] | None = None
+        step = scheduler.step
 
         # Pipelines look at the signature of `step` to know whether it takes a generator.
-        @wraps(scheduler.step)
+        @wraps(step)
         def watched(output: Any, timestep: Any, sample: Any, *args: Any, **more: Any) -> Any:
             self._last = output, timestep, sample
-            return self._step(output, timestep, sample, *args, **more)
+            done = step(output, timestep, sample, *args, **more)
+            self.after()
+            return done
 
         scheduler.step = watched
+
+    def close(self) -> None:
+        """Forget all: a scheduler that knows itself is kept, with its tensors, until a sweep."""
+        self.after, self._last = nothing, None
+        for name in ("step", "scale_model_input"):
+            vars(self._scheduler).pop(name, None)
 
     def clean(self) -> Tensor | None:
         """The latents without the noise, as predicted in the last step; None before the first."""

@@ -7,6 +7,7 @@ has a rule that says which of its arguments differ from row to row and which mus
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from types import NoneType
 from typing import Any
 
 import torch
@@ -38,6 +39,9 @@ RULES: dict[str, Rule] = {
         positional=("hidden_states",), shared=_IDS, numbers={"timestep": 0}
     ),
 }
+
+#: What says the same for as long as it is the same object; a list may get other things in it.
+LASTING = frozenset({NoneType, Tensor, bool, float, int, str})
 
 #: What two calls must have in common to share a forward; equal signatures, equal shapes.
 Signature = tuple[Any, ...]
@@ -71,18 +75,21 @@ def have_one_signature(
     rule: Rule, ours: Mapping[str, Any], others: Mapping[str, Any], rows: int
 ) -> bool:
     """Whether they surely do, told at a glance; False means that one has to look."""
-    return list(ours) == list(others) and all(
-        _is_like(rule, name, ours[name], others[name], rows) for name in ours
-    )
+    if list(ours) != list(others):
+        return False
+    # For every call of every step, of which two arguments are new: no call for the others.
+    for name, our in ours.items():
+        other = others[name]
+        is_same = our is other and type(our) in LASTING
+        if not is_same and not _is_like(rule, name, our, other, rows):
+            return False
+    return True
 
 
 def _is_like(rule: Rule, name: str, ours: Any, other: Any, rows: int) -> bool:
-    # A list may have other things in it by now.
-    if ours is other and not isinstance(ours, list | Mapping):
-        return True
     if isinstance(ours, Tensor):
         is_row_by_row = isinstance(other, Tensor) and name not in rule.shared
-        return (
+        return ours is other or (
             is_row_by_row
             and ours.shape == other.shape
             and ours.dtype == other.dtype
@@ -94,7 +101,7 @@ def _is_like(rule: Rule, name: str, ours: Any, other: Any, rows: int) -> bool:
             and list(ours) == list(other)
             and all(_is_like(rule, name, ours[key], other[key], rows) for key in ours)
         )
-    return False
+    return ours is other and type(ours) in LASTING
 
 
 def digest(tensor: Tensor) -> bytes:

@@ -18,6 +18,9 @@ class _StandIn:
 
     def __init__(self, real: Any) -> None:
         self._real = real
+        if hasattr(real, "config"):
+            # Loops ask for it several times a step, and a module looks long until it is found.
+            self.config = real.config
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)

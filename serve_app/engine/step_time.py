@@ -16,6 +16,8 @@ class StepTime:
         self._seen: set[int] = set()
         # Sums of weights, rows, seconds, rows squared, rows times seconds.
         self._n = self._x = self._y = self._xx = self._xy = 0.0
+        #: Seconds (a, b) of t = a + b * rows; None before two sizes were measured.
+        self.line: tuple[float, float] | None = None
 
     def measured(self, rows: int, seconds: float) -> None:
         """Learn from one forward. The first of its size also pays for choosing kernels."""
@@ -30,6 +32,7 @@ class StepTime:
             ("_xy", rows * seconds),
         ):
             setattr(self, name, FORGETTING * getattr(self, name) + value)
+        self.line = self._fitted()
 
     def limit(self, max_rows: int) -> None:
         """Never more rows than this again: the device was out of memory."""
@@ -40,9 +43,7 @@ class StepTime:
         """Mean rows of a forward of late; 0 before anything was measured."""
         return self._x / self._n if self._n else 0.0
 
-    @property
-    def line(self) -> tuple[float, float] | None:
-        """Seconds (a, b) of t = a + b * rows; None before two sizes were measured."""
+    def _fitted(self) -> tuple[float, float] | None:
         spread = self._n * self._xx - self._x * self._x
         if spread <= 1e-9 * max(1.0, self._xx * self._n):
             return None

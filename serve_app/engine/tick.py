@@ -71,7 +71,7 @@ class Tick:
             return self._turns.next(list(groups))
         now = time.monotonic()
         ranks = {
-            key: min(call.candidate(now, 0.0).rank for call in group)
+            key: min(call.candidate(now, lambda _: 0.0).rank for call in group)
             for key, group in groups.items()
         }
         best = min(ranks.values())
@@ -80,7 +80,7 @@ class Tick:
     def _chosen(self, key: Key, group: Sequence[Call]) -> list[Call]:
         times = self._times_of(key)
         now = time.monotonic()
-        candidates = [call.candidate(now, times.seconds(call.forward.rows)) for call in group]
+        candidates = [call.candidate(now, times.seconds) for call in group]
         chosen = [group[i] for i in self._policy.choose(candidates, times.allows)]
         return _with_deterministic(chosen)
 

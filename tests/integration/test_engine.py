@@ -1,7 +1,9 @@
 """The engine with real pipelines: who goes first, who stops, who runs alone."""
 
+import gc
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -43,6 +45,21 @@ def test_decoding_is_told_and_timed(engine: Engine) -> None:
 
     assert watching.stages == ["encode", "denoise", "decode"]
     assert list(made.timings) == ["queue_s", "encode_s", "denoise_s", "decode_s"]
+
+
+def test_a_call_that_has_ended_leaves_nothing_to_be_swept(engine: Engine) -> None:
+    """Its tensors are free when its result is: on a device nobody else would collect them."""
+    order = call().ordered()
+    latents = weakref.ref(order)
+    gc.collect()
+    gc.disable()
+    try:
+        ended(engine.submit(order))
+        ended(engine.submit(call(1).ordered()))  # the engine's thread has let go of the first
+        del order
+        assert latents() is None
+    finally:
+        gc.enable()
 
 
 def test_a_canceled_call_ends_within_a_step_and_the_others_go_on(engine: Engine) -> None:
