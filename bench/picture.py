@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib as mpl
 import torch
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, NullFormatter
 
 mpl.use("Agg")
 
@@ -36,6 +37,10 @@ def latencies(results: Sequence[Result], path: Path, title: str) -> None:
             shares = [(index + 1) / len(values) for index in range(len(values))]
             panel.step(values, shares, color=colour, label=policy, where="post")
         panel.set_xscale("log")
+        # Plain seconds: less than a decade has names at every line otherwise, one over the other.
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.xaxis.set_minor_formatter(NullFormatter())
         panel.set_title(f"{steps} steps")
         panel.set_xlabel("seconds from arrival to end")
         panel.grid(alpha=0.3)
