@@ -59,10 +59,13 @@ class Sum:
         if not self.parts:
             return torch.zeros_like(inputs[0])
         total = inputs[self.parts[0][0]]
-        if self.factor is not None:
-            total = total * self.factor
+        if self.factor is None:
+            for index, weight in self.parts[1:]:
+                total = torch.add(total, inputs[index], alpha=weight)
+            return total
+        total = total * self.factor  # a tensor of our own: the rest is added in place
         for index, weight in self.parts[1:]:
-            total = torch.add(total, inputs[index], alpha=weight)
+            total.add_(inputs[index], alpha=weight)
         return total
 
 
@@ -162,9 +165,10 @@ class Walk:
         orders = state.get("lower_order_nums"), state.get("this_order")
         known = tuple([part is not None for part in remembered])
         key = self._place(timestep), orders, known
-        if key not in self._table:
-            self._table[key] = _asked(self._scheduler, self._step, timestep)
-        return self._table[key]
+        row = self._table.get(key)
+        if row is None:
+            row = self._table[key] = _asked(self._scheduler, self._step, timestep)
+        return row
 
     def _place(self, timestep: Any) -> int:
         """The number of the step, or the timestep where nobody counts."""
