@@ -18,6 +18,7 @@ from diffusers import (
 from PIL import Image
 
 from training.captions import full_caption
+from training.checker import look
 from training.drawing import draw
 from training.split import held_out_scenes, training_scenes
 from training.trial import generate, held_out_trials, judge_scene, load, round_trip
@@ -114,6 +115,21 @@ def test_img2img_loads_and_follows_at_high_strength() -> None:
 
     right = [judge_scene(p, s).is_right for p, s in zip(made, after, strict=True)]
     assert sum(right) >= 5
+
+
+def test_img2img_keeps_the_layout_at_low_strength() -> None:
+    """Another try at the same picture has its item where it was."""
+    edit = load(StableDiffusionImg2ImgPipeline, MODEL)
+    scenes = list(islice(training_scenes(Random(1), pair_share=0), 12))
+    drawn = [draw(scene) for scene in scenes]
+    images = {"image": [Image.fromarray(picture) for picture in drawn]}
+    made = generate(edit, [full_caption(s) for s in scenes], per_prompt=images, strength=0.2)
+
+    moved = [
+        abs(np.subtract(look(one).items[0].centre, look(other).items[0].centre)).max()
+        for one, other in zip(drawn, made, strict=True)
+    ]
+    assert max(moved) < 4
 
 
 def test_inpaint_keeps_what_is_outside_the_mask() -> None:

@@ -2,7 +2,9 @@
 
 import time
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
+from random import Random
 
 import pytest
 import torch
@@ -14,11 +16,13 @@ from diffusers import (
 from torch import Tensor, nn
 
 from training import checkpoint
-from training.autoencoder import build_autoencoder, edge_weights, picture_batch
+from training.autoencoder import build_autoencoder, edge_weights, is_hard, picture_batch
 from training.course import Course
 from training.denoiser import build_unet
+from training.drawing import as_tensor, draw
 from training.export import export
 from training.latents import latent_scenes, standardise
+from training.split import training_scenes
 from training.stage import Plan, Stage
 from training.text_encoder import build_text_encoder, mute_pieces
 from training.trial import generate, load
@@ -90,6 +94,20 @@ def test_edges_weigh_more_than_flat_ground() -> None:
     assert pictures.shape == (4, 3, 64, 64)
     assert edge_weights(torch.zeros(1, 3, 64, 64)).max() == 1
     assert edge_weights(pictures).max() > 1
+
+
+def test_a_batch_of_hard_pictures_has_what_round_trips_lose() -> None:
+    """Stars, stripes, and what is inside something else; else it is a batch as any other."""
+    scenes = training_scenes(Random("hard"))
+    hard = [scene for scene in islice(scenes, 200) if is_hard(scene)]
+    wanted = as_tensor([draw(scene) for scene in hard[:4]])
+
+    assert 0 < len(hard) < 200
+    assert torch.equal(picture_batch("hard", 4, hard_share=1.0), wanted)
+    assert not torch.equal(picture_batch("hard", 4), wanted)
+    for scene in hard:
+        parts = {item.shape for item in scene.items} | {item.fill for item in scene.items}
+        assert {"star", "striped", "inside"} & (parts | {scene.relation})
 
 
 def test_standardised_latents_decode_as_before() -> None:
