@@ -82,6 +82,14 @@ class WholeRequests:
         return _filled([i for i in order if candidates[i].likeness == like], candidates, allows)
 
 
+def all_fit(rows: Sequence[int], allows: Allows) -> bool:
+    """Whether nobody has to be chosen, seen at a glance; False means that one has to look.
+
+    What each more gains falls with the rows (`StepTime.allows`), so of equal ones the last decides.
+    """
+    return len(set(rows)) == 1 and allows(rows[0] * (len(rows) - 1), rows[0])
+
+
 POLICIES: dict[str, type[Policy]] = {
     "shortest": ShortestFirst,
     "fifo": Fifo,

@@ -11,7 +11,7 @@ from serve_app.engine import forward, memory
 from serve_app.engine.call import Call
 from serve_app.engine.compiled import Compiled, bucket
 from serve_app.engine.forward import Forward, Key
-from serve_app.engine.policy import Fifo, Policy, WholeRequests
+from serve_app.engine.policy import Fifo, Policy, ShortestFirst, WholeRequests, all_fit
 from serve_app.engine.step_time import MAX_ROWS, StepTime
 from serve_app.engine.turns import Turns
 from serve_app.errors import OutOfMemory
@@ -79,10 +79,17 @@ class Tick:
 
     def _chosen(self, key: Key, group: Sequence[Call]) -> list[Call]:
         times = self._times_of(key)
+        if self._is_open(group) and all_fit([call.forward.rows for call in group], times.allows):
+            return list(group)
         now = time.monotonic()
         candidates = [call.candidate(now, times.seconds) for call in group]
         chosen = [group[i] for i in self._policy.choose(candidates, times.allows)]
         return _with_deterministic(chosen)
+
+    def _is_open(self, group: Sequence[Call]) -> bool:
+        """Whether all that fit may come along, in any order."""
+        is_choosy = any(call.order.deterministic for call in group)
+        return isinstance(self._policy, ShortestFirst) and not is_choosy
 
     def _run(self, key: Key, chosen: list[Call]) -> list[Outcome]:
         """The forward. If it fails, find out whose fault it is before anybody fails."""

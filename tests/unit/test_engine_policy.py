@@ -13,6 +13,7 @@ from serve_app.engine.policy import (
     Fifo,
     ShortestFirst,
     WholeRequests,
+    all_fit,
 )
 from serve_app.engine.step_time import StepTime
 from serve_app.engine.turns import Turns
@@ -180,3 +181,22 @@ def test_a_key_that_had_nothing_to_do_saves_nothing_up() -> None:
         order.append(key)
 
     assert sorted(order) == ["back"] * 3 + ["busy"] * 3
+
+
+@pytest.mark.parametrize("rows", [1, 2, 6])
+@pytest.mark.parametrize(("a", "b"), [(0.0, 0.01), (0.01, 0.01), (0.1, 0.001), (0.02, 0.0)])
+def test_all_fit_where_choosing_would_leave_nobody_out(a: float, b: float, rows: int) -> None:
+    """Seen at a glance, and never wrongly."""
+    times = learnt(a, b)
+    seen = set()
+    for count in range(1, 70):
+        waiting = [candidate(rows=rows, remaining=step) for step in range(count)]
+        chosen = ShortestFirst().choose(waiting, times.allows)
+        assert all_fit([rows] * count, times.allows) == (len(chosen) == count)
+        seen.add(len(chosen) == count)
+    assert seen == {True, False}
+
+
+def test_calls_of_different_rows_are_looked_at() -> None:
+    """Which of them fit depends on who comes first."""
+    assert not all_fit([2, 4], up_to(100))
