@@ -50,8 +50,8 @@ class Watch:
     which takes longer than the step.
     """
 
-    def __init__(self, scheduler: Any, after: Callable[[], None] = nothing) -> None:
-        self.after = after
+    def __init__(self, scheduler: Any) -> None:
+        self.after: Callable[[], None] = nothing
         self._scheduler = scheduler
         self._last: tuple[Any, Any, Any] | None = None
         step = scheduler.step

@@ -75,21 +75,17 @@ def have_one_signature(
     rule: Rule, ours: Mapping[str, Any], others: Mapping[str, Any], rows: int
 ) -> bool:
     """Whether they surely do, told at a glance; False means that one has to look."""
-    if list(ours) != list(others):
-        return False
-    # For every call of every step, of which two arguments are new: no call for the others.
-    for name, our in ours.items():
-        other = others[name]
-        is_same = our is other and type(our) in LASTING
-        if not is_same and not _is_like(rule, name, our, other, rows):
-            return False
-    return True
+    return list(ours) == list(others) and all(
+        _is_like(rule, name, ours[name], others[name], rows) for name in ours
+    )
 
 
 def _is_like(rule: Rule, name: str, ours: Any, other: Any, rows: int) -> bool:
+    if ours is other and type(ours) in LASTING:
+        return True
     if isinstance(ours, Tensor):
         is_row_by_row = isinstance(other, Tensor) and name not in rule.shared
-        return ours is other or (
+        return (
             is_row_by_row
             and ours.shape == other.shape
             and ours.dtype == other.dtype
@@ -101,7 +97,7 @@ def _is_like(rule: Rule, name: str, ours: Any, other: Any, rows: int) -> bool:
             and list(ours) == list(other)
             and all(_is_like(rule, name, ours[key], other[key], rows) for key in ours)
         )
-    return ours is other and type(ours) in LASTING
+    return False
 
 
 def digest(tensor: Tensor) -> bytes:

@@ -59,13 +59,13 @@ class Sum:
         if not self.parts:
             return torch.zeros_like(inputs[0])
         total = inputs[self.parts[0][0]]
-        if self.factor is None:
-            for index, weight in self.parts[1:]:
-                total = torch.add(total, inputs[index], alpha=weight)
-            return total
-        total = total * self.factor  # a tensor of our own: the rest is added in place
+        is_ours = self.factor is not None
+        if self.factor is not None:
+            total = total * self.factor
         for index, weight in self.parts[1:]:
-            total.add_(inputs[index], alpha=weight)
+            # An input must stay as it is; what we made may be added to in place.
+            add = total.add_ if is_ours else total.add
+            total, is_ours = add(inputs[index], alpha=weight), True
         return total
 
 
@@ -131,8 +131,7 @@ class Walk:
     def step(self, output: Tensor, timestep: Any, sample: Tensor, **more: Any) -> Any:
         """As the scheduler's own, which takes what is no sum in single precision."""
         found, self._found = self._found, None
-        is_usual = more.get("return_dict") is False and more.keys() <= USUAL
-        is_usual = is_usual and not more.get("eta")
+        is_usual = more.get("return_dict") is False and not more.get("eta") and more.keys() <= USUAL
         if not is_usual or not output.dtype == sample.dtype == torch.float32:
             return self._step(output, timestep, sample, **more)
         if not self._names:

@@ -50,14 +50,14 @@ def test_decoding_is_told_and_timed(engine: Engine) -> None:
 def test_a_call_that_has_ended_leaves_nothing_to_be_swept(engine: Engine) -> None:
     """Its tensors are free when its result is: on a device nobody else would collect them."""
     order = call().ordered()
-    latents = weakref.ref(order)
+    held = weakref.ref(order)
     gc.collect()
     gc.disable()
     try:
         ended(engine.submit(order))
         ended(engine.submit(call(1).ordered()))  # the engine's thread has let go of the first
         del order
-        assert latents() is None
+        assert held() is None
     finally:
         gc.enable()
 

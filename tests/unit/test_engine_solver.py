@@ -130,13 +130,13 @@ def test_a_step_that_is_no_sum_is_left_alone(kind: type, config: dict[str, Any])
 
 
 class Away(Tensor):
-    """A tensor on a device that this machine may not have: only what it is asked to fetch works."""
+    """A tensor on a device that this machine may not have: it can only be fetched."""
 
     @classmethod
     def __torch_function__(
         cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        assert func in (Tensor.cpu, Tensor.int, Tensor.__int__, Tensor.tolist), f"{func} far away"
+        assert func is Tensor.cpu, f"{func} far away"
         return super().__torch_function__(func, types, args, kwargs).as_subclass(Tensor)
 
 
