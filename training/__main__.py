@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from training.course import Course
+from training.errors import FolderTakenError
 
 
 def main() -> int:
@@ -27,6 +28,10 @@ def main() -> int:
     options = parser.parse_args()
     if options.decoder_only and options.start_from is None:
         parser.error("--decoder-only needs --from")
+    if options.start_from is not None and options.start_from.resolve() == options.output.resolve():
+        parser.error(
+            "--output must be another folder than --from: what a run began with has to stay"
+        )
     torch.set_num_threads(options.threads)
     options.folder.mkdir(parents=True, exist_ok=True)
     (options.folder / "pid").write_text(f"{os.getpid()}\n")
@@ -39,7 +44,10 @@ def main() -> int:
         start_from=options.start_from,
         decoder_only=options.decoder_only,
     )
-    return 0 if course.run() else 1
+    try:
+        return 0 if course.run() else 1
+    except FolderTakenError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -77,7 +77,9 @@ def autoencoder_loss(autoencoder: AutoencoderKL, *, seed: int, step: int, device
     """Weighted L1 of the round trip plus a little KL."""
     pictures = picture_batch(f"autoencoder {seed} {step}", BATCH).to(device)
     posterior = autoencoder.encode(pictures).latent_dist
-    restored = autoencoder.decode(posterior.sample()).sample
+    # Of the step's own, or a resumed run would see other noise than an unbroken one.
+    noise = torch.Generator().manual_seed(Random(f"noise {seed} {step}").getrandbits(63))
+    restored = autoencoder.decode(posterior.sample(noise)).sample
     error = (restored - pictures).abs() * edge_weights(pictures)
     kl = 0.5 * (posterior.mean**2 + posterior.var - 1 - posterior.logvar).mean()
     return error.mean() + KL_WEIGHT * kl

@@ -9,7 +9,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextModel
 
 from training import autoencoder, denoiser, text_encoder
-from training.attempts import attempts
+from training.attempts import Sketcher
 from training.autoencoder import (
     WIDE,
     autoencoder_loss,
@@ -21,6 +21,7 @@ from training.denoiser import LatentPictures, build_unet, denoiser_loss
 from training.export import export
 from training.grounding import AttentionSight, ground_of
 from training.latents import COUNT, cached_latents, latent_scenes, standardise
+from training.run import Run
 from training.stage import Stage
 from training.text_encoder import (
     FactReader,
@@ -52,19 +53,22 @@ class Course:
     decoder_only: bool = False
 
     def run(self) -> bool:
-        """Train until all is done or the deadline is near; True if all is done."""
-        torch.manual_seed(self.seed)
+        """Train until all is done or the deadline is near; True if all is done.
+
+        Raises FolderTakenError if the folder holds the checkpoints of another run.
+        """
+        claim = Run.of(seed=self.seed, start_from=self.start_from, decoder_only=self.decoder_only)
+        claim.claim(self.folder)
         vae = self._autoencoder()
         if vae is None:
             return False
         texts = self._text_encoder()
         if texts is None:
             return False
-        pictures = self._pictures(vae, texts)
-        unet = self._denoiser(vae, pictures)
+        unet = self._unet() if self.decoder_only else self._denoiser(vae, texts)
         if unet is None:
             return False
-        polished = self._polish(vae, pictures, unet)
+        polished = self._polish(vae, texts, unet)
         if polished is None:
             return False
         export(polished, texts, unet, folder=self.output)
@@ -79,6 +83,7 @@ class Course:
             kept.load_state_dict(learnt.state_dict())
             kept.register_to_config(scaling_factor=learnt.config.scaling_factor)
             return kept.to(self.device).eval()
+        torch.manual_seed(self.seed)
         model = build_autoencoder().to(self.device)
         stage = Stage(autoencoder.PLAN, model, folder=self.folder, device=self.device)
         stage.train(
@@ -91,12 +96,12 @@ class Course:
         return model if stage.is_finished else None
 
     def _text_encoder(self) -> CLIPTextModel | None:
-        load_tokenizer(self.folder / "tokenizer")
         if self.start_from is not None:
             kept = CLIPTextModel.from_pretrained(
                 self.start_from / "text_encoder", dtype=torch.float32, attn_implementation="eager"
             )
             return kept.to(self.device).eval()
+        torch.manual_seed(self.seed)
         model = build_text_encoder()
         mute_pieces(model)
         reader = FactReader(model).to(self.device)
@@ -111,8 +116,7 @@ class Course:
         return model.eval() if stage.is_finished else None
 
     def _pictures(self, vae: AutoencoderKL, texts: CLIPTextModel) -> LatentPictures:
-        # The decoder sees a few thousand of them only.
-        scenes = latent_scenes(COUNT // 10 if self.decoder_only else COUNT, seed=self.seed)
+        scenes = latent_scenes(COUNT, seed=self.seed)
         return LatentPictures(
             scenes=scenes,
             latents=cached_latents(vae, scenes, folder=self.folder, device=self.device),
@@ -122,15 +126,12 @@ class Course:
             one_item_steps=0 if self.start_from is not None else denoiser.ONE_ITEM_STEPS,
         )
 
-    def _denoiser(
-        self, vae: AutoencoderKL, pictures: LatentPictures
-    ) -> UNet2DConditionModel | None:
+    def _denoiser(self, vae: AutoencoderKL, texts: CLIPTextModel) -> UNet2DConditionModel | None:
+        pictures = self._pictures(vae, texts)
         unet = self._unet()
-        if self.decoder_only:
-            return unet
         stage = Stage(denoiser.PLAN, unet, folder=self.folder, device=self.device)
         sight = AttentionSight(unet)
-        averaged = build_unet()
+        averaged = build_unet().to(self.device)
         averaged.load_state_dict(stage.averaged)
         while not stage.is_finished and time.time() < self.deadline:
             stage.train(
@@ -138,11 +139,13 @@ class Course:
                 deadline=min(self.deadline, time.time() + EXPORT_EVERY_S),
             )
             averaged.load_state_dict(stage.averaged)
-            export(vae, pictures.text_encoder, averaged, folder=self.output)
+            # To be looked at; `output` gets what is finished only.
+            export(vae, texts, averaged, folder=self.folder / "model")
         return averaged if stage.is_finished else None
 
     def _unet(self) -> UNet2DConditionModel:
         """Fresh, or as far as the model to go on from; a checkpoint replaces either."""
+        torch.manual_seed(self.seed)
         unet = build_unet().to(self.device)
         if self.start_from is not None:
             folder = self.start_from / "unet"
@@ -151,11 +154,20 @@ class Course:
         return unet
 
     def _polish(
-        self, vae: AutoencoderKL, pictures: LatentPictures, unet: UNet2DConditionModel
+        self, vae: AutoencoderKL, texts: CLIPTextModel, unet: UNet2DConditionModel
     ) -> AutoencoderKL | None:
-        drawn = attempts(pictures, vae, unet, folder=self.folder, device=self.device)
-        if vae.config.block_out_channels != WIDE:
-            vae = widened(vae, WIDE).to(self.device)
+        sketcher = Sketcher(
+            vae=vae,
+            unet=unet,
+            text_encoder=texts,
+            tokenizer=load_tokenizer(self.folder / "tokenizer"),
+            device=self.device,
+        )
+        drawn = sketcher.attempts(seed=self.seed, folder=self.folder, deadline=self.deadline)
+        if drawn is None:
+            return None
+        if tuple(vae.config.block_out_channels) != WIDE:
+            vae = widened(vae.cpu(), WIDE).to(self.device)
         stage = Stage(
             autoencoder.POLISH_PLAN, decoding_half(vae), folder=self.folder, device=self.device
         )

@@ -36,7 +36,7 @@ EDGE_WEIGHT = 3.0
 #: Latents that differ by more than this from a neighbour are an edge; on flat ground they are even.
 EDGE_STEP = 0.5
 #: How often a scene is shown, by its hardest part: outlines with thin points are learnt last.
-SHOWN = {"star": 3.0, "triangle": 2.0, "cross": 1.5, "inside": 2.0}
+SHOWN = {"star": 3.0, "triangle": 2.0, "cross": 2.0, "inside": 3.0}
 #: Weight of the attention's error beside the velocity's, which falls from 1 to about 0.1.
 GROUNDING_WEIGHT = 0.05
 
@@ -107,7 +107,7 @@ class LatentPictures:
     @cached_property
     def shown(self) -> list[float]:
         """Running sum of how often each scene is shown."""
-        return list(accumulate(_shown_share(scene) for scene in self.scenes))
+        return list(accumulate(shown_share(scene) for scene in self.scenes))
 
     def pick(self, rng: Random) -> int:
         """Some scene, hard ones more often."""
@@ -134,7 +134,8 @@ class LatentPictures:
         )
 
 
-def _shown_share(scene: Scene) -> float:
+def shown_share(scene: Scene) -> float:
+    """How often a scene is shown, beside the easiest."""
     parts = [item.shape for item in scene.items]
     return max(SHOWN.get(part, 1.0) for part in (*parts, scene.relation or ""))
 

@@ -34,7 +34,7 @@ def export(
             vae=deepcopy(autoencoder),  # training goes on with the originals, in full precision
             text_encoder=deepcopy(text_encoder),
             tokenizer=load_tokenizer(written / "tokenizer"),
-            unet=unet,
+            unet=deepcopy(unet),
             scheduler=sampling_schedule(),
             safety_checker=None,
             feature_extractor=None,

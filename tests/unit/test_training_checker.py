@@ -1,16 +1,35 @@
 """The checker sees what was drawn, and does not see what was not."""
 
+import ast
 from itertools import islice
+from pathlib import Path
 from random import Random
 
 import numpy as np
 import pytest
 
+from training import checker
 from training.checker import Found, colour_name, holds, judge, look
 from training.drawing import draw
 from training.scene import COLOURS, SHAPES, Item, Scene
 from training.split import training_scenes
 from training.tally import Tally
+
+
+def test_it_shares_no_code_with_what_it_judges() -> None:
+    """Neither drawing nor words nor scenes are imported, directly or through another module."""
+    folder = Path(checker.__file__).parent
+    seen, waiting = set(), ["checker"]
+    while waiting:
+        name = waiting.pop()
+        seen.add(name)
+        for node in ast.walk(ast.parse((folder / f"{name}.py").read_text())):
+            if isinstance(node, ast.ImportFrom | ast.Import):
+                told = getattr(node, "module", None) or node.names[0].name
+                part = told.removeprefix("training.") if told.startswith("training.") else None
+                waiting += [part] if part and part not in seen else []
+
+    assert seen == {"checker", "outline"}
 
 
 def drawn(shape: str, *, colour: str = "red", side: int = 24) -> np.ndarray:

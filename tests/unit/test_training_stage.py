@@ -1,6 +1,7 @@
 """A training run can be killed and resumed, and its parts export as a plain pipeline."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -13,11 +14,17 @@ from diffusers import (
     StableDiffusionInpaintPipeline,
     StableDiffusionPipeline,
 )
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from training import checkpoint
-from training.autoencoder import build_autoencoder, edge_weights, is_hard, picture_batch
-from training.course import Course
+from training.autoencoder import (
+    autoencoder_loss,
+    build_autoencoder,
+    edge_weights,
+    is_hard,
+    picture_batch,
+)
 from training.denoiser import build_unet
 from training.drawing import as_tensor, draw
 from training.export import export
@@ -79,12 +86,47 @@ def test_the_rate_rises_stays_and_falls_to_nothing() -> None:
     assert replace(PLAN, steps=80).rate(30) == PLAN.learning_rate
 
 
-def test_a_half_written_checkpoint_is_never_seen(tmp_path: Path) -> None:
-    """Saving leaves one file, under its final name."""
-    checkpoint.save(tmp_path / "state.pt", {"step": 3})
+def test_a_half_written_checkpoint_is_never_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill while one is written leaves the one before."""
+    path = tmp_path / "state.pt"
+    checkpoint.save(path, {"step": 3})
 
-    assert [path.name for path in tmp_path.iterdir()] == ["state.pt"]
+    def killed(state: object, target: Path) -> None:
+        target.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoint.save(path, {"step": 4})
+
+    assert checkpoint.load(path) == {"step": 3}
     assert checkpoint.load(tmp_path / "missing.pt") is None
+
+
+def test_a_resumed_autoencoder_sees_what_an_unbroken_one_does(tmp_path: Path) -> None:
+    """Its noise is the step's own, whatever the new process has drawn before."""
+    plan = Plan(name="autoencoder", steps=2, learning_rate=1e-3)
+
+    def stage(folder: str) -> tuple[Stage, Callable[[int], Tensor]]:
+        torch.manual_seed(0)
+        model = build_autoencoder()
+        made = Stage(plan, model, folder=tmp_path / folder, device="cpu")
+        return made, lambda step: autoencoder_loss(model, seed=5, step=step, device="cpu")
+
+    unbroken, loss = stage("unbroken")
+    unbroken.train(loss)
+    first, loss = stage("broken")
+    first._advance(loss)
+    first.save()
+    second, loss = stage("broken")
+    torch.randn(7)
+    second.train(loss)
+
+    assert second.step == 2
+    for key, value in unbroken.averaged.items():
+        assert torch.equal(value, second.averaged[key])
 
 
 def test_edges_weigh_more_than_flat_ground() -> None:
@@ -137,7 +179,13 @@ def test_unknown_words_share_one_vector() -> None:
 
 def test_an_exported_folder_loads_as_three_pipelines(tmp_path: Path) -> None:
     """Plain `from_pretrained`, half precision on disk, no safety checker."""
-    export(build_autoencoder(), build_text_encoder(), build_unet(), folder=tmp_path / "model")
+    parts = build_autoencoder(), build_text_encoder(), build_unet()
+    export(*parts, folder=tmp_path / "model")
+
+    # Training goes on with them.
+    assert {part.dtype for part in parts} == {torch.float32}
+    for path in (tmp_path / "model").rglob("*.safetensors"):
+        assert {weight.dtype for weight in load_file(path).values()} == {torch.float16}
     kinds = (
         StableDiffusionPipeline,
         StableDiffusionImg2ImgPipeline,
@@ -149,27 +197,3 @@ def test_an_exported_folder_loads_as_three_pipelines(tmp_path: Path) -> None:
         assert pipe.unet.dtype == torch.float32
     picture = generate(load(kinds[0], tmp_path / "model"), ["a star"], num_inference_steps=2)[0]
     assert picture.shape == (64, 64, 3)
-
-
-def test_a_course_goes_on_from_a_finished_model(tmp_path: Path) -> None:
-    """Where no checkpoint is left the committed weights are the start, in full precision."""
-    torch.manual_seed(3)
-    parts = build_autoencoder(), build_text_encoder(), build_unet()
-    export(*parts, folder=tmp_path / "model")
-    course = Course(
-        folder=tmp_path / "work",
-        output=tmp_path / "out",
-        device="cpu",
-        seed=1,
-        deadline=time.time(),
-        start_from=tmp_path / "model",
-    )
-    again = course._autoencoder(), course._text_encoder(), course._unet()
-
-    # What is exported next must not say from which folder of this machine it came.
-    assert str(tmp_path) not in repr(again[0].config)
-    for part, found in zip(parts, again, strict=True):
-        state = found.state_dict()
-        for name, weight in part.state_dict().items():
-            assert state[name].dtype == torch.float32
-            assert torch.equal(state[name].half(), weight.half())
