@@ -77,6 +77,7 @@ def _show(view: JobView, *, as_json: bool) -> None:
             ("attempts", str(view.attempts)),
             *([("error", f"{view.error.code}: {view.error.message}")] if view.error else []),
             *(("image", output.url or output.key) for output in view.outputs),
+            *(("note", warning) for warning in view.warnings),
         ]
         people.print(pairs_table(rows))
         people.print(timeline_table(view))

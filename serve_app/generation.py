@@ -71,7 +71,7 @@ def painted(job: Job, model: LoadedModel, made: Made, *, alone: bool = False) ->
     if not np.isfinite(pixels).all():
         raise NotFinite("the model computed values that are not numbers")
     levels = (pixels * 255).round().astype(np.uint8)
-    warnings = model.warnings(job.input.prompt)
+    warnings = model.warnings(job.input.prompt, job.input.negative_prompt or "")
     if made.was_exclusive and not alone:
         warnings += ("the engine cannot share this call's steps with others: it ran alone",)
     images = tuple(Image.fromarray(picture) for picture in levels)

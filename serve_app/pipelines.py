@@ -81,14 +81,17 @@ class LoadedModel:
         any_task = next(iter(self._pipelines.values()))
         return list(options.denoisers(any_task)) if self.spec.options.compiled else []
 
-    def warnings(self, prompt: str) -> tuple[str, ...]:
-        """What the client should know about its prompt."""
+    def warnings(self, prompt: str, negative_prompt: str) -> tuple[str, ...]:
+        """What the client should know about its prompts."""
         most = self._tokenizer.model_max_length
-        with self._tokenizer_lock:
-            count = len(self._tokenizer(prompt, truncation=False).input_ids)
-        cut = f"the prompt has {count} tokens, the model read the first {most}"
-        found = (cut if count > most else None, self._vocabulary.warning(prompt))
-        return tuple(warning for warning in found if warning is not None)
+        found: list[str] = []
+        for name, text in (("prompt", prompt), ("negative prompt", negative_prompt)):
+            with self._tokenizer_lock:
+                count = len(self._tokenizer(text, truncation=False).input_ids)
+            if count > most:
+                found.append(f"the {name} has {count} tokens, the model read the first {most}")
+        unknown = self._vocabulary.warning(f"{prompt} {negative_prompt}")
+        return (*found, *([] if unknown is None else [unknown]))
 
 
 def _load(directory: Path, class_name: str, settings: ServeSettings) -> Any:

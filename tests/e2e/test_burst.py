@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 from random import Random
 
@@ -31,6 +30,7 @@ def test_64_jobs_at_once_each_show_what_their_own_prompt_says(client: Client):
     """Equal to the plain pipeline call within 1/255, and right wherever that one is right."""
     scenes = [*_held_out(1, JOBS // 2), *_held_out(2, JOBS // 2)]
     prompts = [full_caption(scene) for scene in scenes]
+    assert len(set(prompts)) == JOBS
     requests = [
         {
             "runtime": "first",
@@ -57,7 +57,13 @@ def test_64_jobs_at_once_each_show_what_their_own_prompt_says(client: Client):
 
 
 def _held_out(item_count: int, count: int) -> list[Scene]:
-    return list(islice(held_out_scenes(Random("burst"), item_count=item_count), count))
+    """As many as have different prompts."""
+    scenes: dict[str, Scene] = {}
+    endless = held_out_scenes(Random("burst"), item_count=item_count)
+    while len(scenes) < count:
+        scene = next(endless)
+        scenes.setdefault(full_caption(scene), scene)
+    return list(scenes.values())
 
 
 def _plain_pictures(prompts: list[str]) -> list[np.ndarray]:

@@ -96,6 +96,18 @@ def test_jobs_are_listed_shown_and_deleted(darkroom: Run, client: Client):
     assert client.job(uid).deleted
 
 
+def test_words_that_the_model_does_not_know_are_told(darkroom: Run, client: Client):
+    """With those that it knows; of the negative prompt, too, and where that was cut off."""
+    wanted = {"prompt": "a red dragon", "negative_prompt": "a blue unicorn" + " and red" * 20}
+    uid = client.submit({"runtime": "first", "model": "demo", "input": wanted}).uid
+    cut, warning = client.wait(uid, timeout_s=120).warnings
+    unknown, known = warning.split("; it knows ")
+    assert cut == "the negative prompt has 50 tokens, the model read the first 32"
+    assert unknown == "the model does not know dragon, unicorn"
+    assert {"circle", "red", "blue"} <= set(known.split(", "))
+    assert "does not know dragon, unicorn" in " ".join(darkroom("jobs", "show", uid).stderr.split())
+
+
 def test_a_job_is_canceled(darkroom: Run, client: Client, slow_request: Callable[..., dict]):
     """And to watch a canceled job is a failure for a script."""
     uid = client.submit(slow_request()).uid

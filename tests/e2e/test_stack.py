@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+import yaml
 
 from client.client import Client
 from darkroom.errors import StackError
@@ -93,8 +94,13 @@ def test_each_transition_is_one_line_with_its_ids(stack: Stack, client: Client):
 def test_the_command_line_makes_a_picture_and_leaves_nothing_running(
     stack: Stack, stack_environ: dict[str, str], tmp_path: Path
 ):
-    """`darkroom demo`, beside a stack that is already there."""
-    command = [sys.executable, "-m", "darkroom", "demo", "a star", "--out", str(tmp_path)]
+    """`darkroom demo`, beside a stack that is already there; a word too many is told."""
+    catalogue = yaml.safe_load(Path(stack_environ["DARKROOM_RUNTIMES"]).read_text())
+    catalogue["runtimes"]["first"]["default_model"] = "demo"
+    changed = tmp_path / "runtimes.yaml"
+    changed.write_text(yaml.safe_dump(catalogue))
+    stack_environ = {**stack_environ, "DARKROOM_RUNTIMES": str(changed)}
+    command = [sys.executable, "-m", "darkroom", "demo", "a dragon", "--out", str(tmp_path)]
     demo = subprocess.Popen(
         [*command, "--json"],
         env={**os.environ, **stack_environ, "TMPDIR": tempfile.gettempdir()},
@@ -108,6 +114,7 @@ def test_the_command_line_makes_a_picture_and_leaves_nothing_running(
         time.sleep(0.2)
     stdout, stderr = demo.communicate()
     assert demo.returncode == 0, stderr
+    assert "note: the model does not know dragon; it knows a, above" in stderr
     shown = json.loads(stdout)
     (image,) = [Path(path) for path in shown["images"]]
     assert image.parent == tmp_path

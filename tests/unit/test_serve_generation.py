@@ -15,7 +15,7 @@ from serve_app.generation import fault_of, order_of, painted
 from serve_app.media import Sources
 
 PROMPT = "a secret castle"
-MODEL = SimpleNamespace(pipeline=lambda task, scheduler: (task, scheduler), warnings=lambda _: ())
+MODEL = SimpleNamespace(pipeline=lambda task, scheduler: (task, scheduler), warnings=lambda *_: ())
 
 
 def job(*, deadline=None, priority="interactive", **wanted):
