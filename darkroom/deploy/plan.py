@@ -123,6 +123,7 @@ class Deployment:
 
     @property
     def preflight(self) -> Preflight:
+        copies = 3 if self.wanted.overlay == "prod" else 1
         return Preflight(
             connect=self.connect,
             programs=lambda: [find(each, self.programs.environ.get("PATH")) for each in ALL],
@@ -131,9 +132,9 @@ class Deployment:
             wanted=demand(
                 self.catalogue,
                 new_vpc=self.wanted.vpc is None,
-                nat_gateways=3 if self.wanted.overlay == "prod" else 1,
+                nat_gateways=copies,
                 own_bucket=self.wanted.bucket is not None,
-                system=("t4g.large", 3 if self.wanted.overlay == "prod" else 1),
+                system=("t4g.large", copies),
             ),
             images_given=self.wanted.images is not None,
             snapshot=self.wanted.snapshot is not None or self.wanted.build_snapshot,
@@ -224,6 +225,7 @@ class Deployment:
             snapshot=self._snapshot,
             overlay=self.wanted.overlay,
             folder=self.wanted.manifests,
+            registry=self.wanted.registry,
         )
 
     @property
