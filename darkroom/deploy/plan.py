@@ -132,7 +132,8 @@ class Deployment:
             wanted=demand(
                 self.catalogue,
                 new_vpc=self.wanted.vpc is None,
-                nat_gateways=copies,
+                # An existing VPC brings its own way out.
+                nat_gateways=copies if self.wanted.vpc is None else 0,
                 own_bucket=self.wanted.bucket is not None,
                 system=("t4g.large", copies),
             ),

@@ -12,6 +12,7 @@ from darkroom.deploy.journal import Journal
 from darkroom.deploy.options import Options
 from darkroom.deploy.plan import Deployment
 from darkroom.deploy.program import Programs
+from darkroom.deploy.quota import ADDRESSES, NATS, VPCS, Reading, judged
 from darkroom.deploy.request import requested
 from darkroom.deploy.wanted import Wanted
 
@@ -180,6 +181,16 @@ def test_a_runtime_that_is_gone_since_is_refused_with_those_that_are_there(deplo
     deployment.memory.keep(replace(deployment.wanted, runtime="painter"), ["painter"])
     with pytest.raises(Unfit, match=r"--runtime is one of .*demo"):
         requested(deployment, Options.given())
+
+
+@pytest.mark.parametrize("overlay", ["dev", "prod"])
+def test_an_existing_vpc_needs_no_address_no_nat_gateway_and_no_vpc(deployment, vpc, overlay):
+    """An account whose own are all in use can have it; a new VPC is refused there."""
+    full = {each: Reading(limit=5, used=5) for each in (ADDRESSES, NATS, VPCS)}
+    there = requested(deployment, Options.given(overlay=overlay, existing_vpc=vpc))
+    assert list(judged(there.preflight.wanted, full, REGION)) == []
+    new = requested(deployment, Options.given(overlay=overlay))
+    assert [each.fatal for each in judged(new.preflight.wanted, full, REGION)] == [True] * 3
 
 
 def test_the_mirror_that_was_named_is_what_operators_are_rendered_with(deployment):
