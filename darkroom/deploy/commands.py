@@ -11,7 +11,7 @@ import typer
 
 from darkroom.deploy.access import TARGETS, forwarded, forwarding
 from darkroom.deploy.account import NOBODY, identify
-from darkroom.deploy.dry_run import emulated, rehearse
+from darkroom.deploy.dry_run import Rehearsal, compare, emulated, rehearse
 from darkroom.deploy.errors import DeployError, ProgramFailed, Unfit
 from darkroom.deploy.exposure import UI_PASSWORD, UI_USER
 from darkroom.deploy.farewell import half_way
@@ -43,6 +43,9 @@ AdminCidr = Annotated[
 Boundary = Annotated[str | None, typer.Option(help="ARN of the policy that bounds all roles")]
 Unlock = Annotated[
     str | None, typer.Option(help="id of a lock of Terraform's state that nobody holds any more")
+]
+AllowDestroy = Annotated[
+    bool, typer.Option("--allow-destroy", help="VPC, cluster, nodes, buckets and tables may go")
 ]
 
 
@@ -79,6 +82,7 @@ def deploy(
     adopt: Annotated[
         bool, typer.Option("--adopt", help="take over what a killed Terraform had made")
     ] = False,
+    allow_destroy: AllowDestroy = False,
     as_json: Json = False,
 ) -> None:
     """From credentials to a working endpoint; run again, it goes on from where it is."""
@@ -92,15 +96,13 @@ def deploy(
     )  # fmt: skip
     catalogue = Catalogue.from_yaml((ROOT / "runtimes.yaml").read_text("utf-8"))
     deployment = requested(_deployment(wanted, catalogue, optional=dry_run), given)
-    deployment = replace(deployment, unlock=unlock, adopt=adopt)
+    deployment = replace(deployment, unlock=unlock, adopt=adopt, allow_destroy=allow_destroy)
     (_rehearse if dry_run else _deploy)(deployment, as_json=as_json)
 
 
 def _deploy(deployment: Deployment, *, as_json: bool) -> None:
+    deployment = _from_here(deployment)
     wanted, journal = deployment.wanted, deployment.journal
-    if not wanted.admin_cidrs:
-        wanted = replace(wanted, here=_own_address())
-    deployment = replace(deployment, wanted=wanted)
     account, name, region = deployment.account, wanted.name, wanted.region
     journal.say(f"{name} in account {account.id}, {region}, as {account.arn}")
     run(deployment.deploy(), journal, again=wanted.command("deploy"))
@@ -216,23 +218,46 @@ def _deployment(wanted: Wanted, catalogue: Catalogue, *, optional: bool) -> Depl
 
 
 def _rehearse(deployment: Deployment, *, as_json: bool) -> None:
+    with tempfile.TemporaryDirectory(prefix="darkroom-dry-") as folder:
+        rehearsal = _rehearsed(deployment, Path(folder))
+    document = {
+        "emulated": rehearsal.emulated,
+        "steps": [step.name for step in rehearsal.steps],
+        "resources": rehearsal.changes.added,
+        "changed": rehearsal.changes.changed,
+        "replaced": rehearsal.changes.replaced,
+        "destroyed": rehearsal.changes.destroyed,
+        "month_usd": [{"name": line.name, "usd": round(line.usd, 2)} for line in rehearsal.lines],
+    }
+    emit(document, as_json=as_json, otherwise="\n".join(rehearsal.shown()))
+
+
+def _rehearsed(deployment: Deployment, home: Path) -> Rehearsal:
+    """Against what is there, else against an emulated AWS; people are told which."""
     if deployment.account is NOBODY:
         people.print("no credentials: planned against an emulated AWS; quotas are not looked at")
     else:
-        people.print("planned against an emulated AWS; nothing is changed. Preflight is real:")
+        there = deployment.state_bucket.exists()
+        against = f"{deployment.wanted.name} as it is" if there else "an emulated AWS"
+        people.print(
+            f"planned against {against}; nothing is changed. Preflight is real:", markup=False
+        )
         try:
             deployment.preflight.apply()
         except DeployError as error:
             people.print(str(error), markup=False)
-    with tempfile.TemporaryDirectory(prefix="darkroom-dry-") as home, emulated() as url:
-        rehearsal = rehearse(deployment, url, Path(home))
-    document = {
-        "emulated": True,
-        "steps": [step.name for step in rehearsal.steps],
-        "resources": rehearsal.resources,
-        "month_usd": [{"name": line.name, "usd": round(line.usd, 2)} for line in rehearsal.lines],
-    }
-    emit(document, as_json=as_json, otherwise="\n".join(rehearsal.shown()))
+        if there:
+            return compare(_from_here(deployment), home)
+    with emulated() as url:
+        return rehearse(deployment, url, home)
+
+
+def _from_here(deployment: Deployment) -> Deployment:
+    """Where nobody said who reaches the cluster, it is this machine."""
+    wanted = deployment.wanted
+    if wanted.admin_cidrs:
+        return deployment
+    return replace(deployment, wanted=replace(wanted, here=_own_address()))
 
 
 def _own_address() -> str:

@@ -50,6 +50,7 @@ class Deployment:
     package: Callable[[], object]
     unlock: str | None = None
     adopt: bool = False
+    allow_destroy: bool = False
     delete_data: bool = False
     drain_s: float = 0
     #: Those that it was deployed with; None: those of the catalogue.
@@ -169,6 +170,8 @@ class Deployment:
             unlock=self.unlock,
             adopt=self.adopt,
             delete_data=self.delete_data,
+            allow_destroy=self.allow_destroy,
+            say=self.journal.say,
         )
 
     @property
