@@ -37,18 +37,22 @@ class Options:
     def told(self, before: "Options") -> Iterator[str]:
         """For people: what is taken from `before`, and what is not as it was."""
         kept = before._without(self)
-        taken = [
-            f"--{name} {value}"
-            for name, values in kept.items()
-            for value in values
-            if values != USUAL.get(name)
-        ]
-        if taken:
-            yield f"as before: {' '.join(taken)}"
+        unusual = {name: values for name, values in kept.items() if values != USUAL.get(name)}
+        if unusual:
+            yield f"as before: {' '.join(Options(values=unusual).words())}"
         for name in sorted({*self.values, *(before.values.keys() - kept.keys())}):
             was, now = before.of(name), self.of(name)
             if was != now:
                 yield f"--{name} was {_said(was)}, now {_said(now)}"
+
+    def words(self) -> list[str]:
+        """The words of a command line that says the same."""
+        pairs = [
+            (f"--{name}", each)
+            for name, all_of_it in self.values.items()
+            for each in all_of_it or ("''",)
+        ]
+        return [word for pair in pairs for word in pair]
 
     def of(self, name: str) -> Sequence[str]:
         """All values of an option that may be given more than once."""

@@ -13,12 +13,11 @@ from darkroom.screen import people
 
 def requested(deployment: Deployment, given: Options) -> Deployment:
     """The deployment by its options: those that are given, else those that it had before."""
-    if deployment.account is not NOBODY:
-        given = _with_those_before(deployment, given)
-    wanted = deployment.wanted.told(given)
+    options = given if deployment.account is NOBODY else _with_those_before(deployment, given)
+    wanted = replace(deployment.wanted.told(options), said=given)
     if wanted.runtime not in deployment.catalogue.runtimes:
         raise Unfit(f"--runtime is one of {', '.join(deployment.catalogue.runtimes)}")
-    return _within(replace(deployment, wanted=wanted), given.one("existing-vpc"))
+    return _within(replace(deployment, wanted=wanted), options.one("existing-vpc"))
 
 
 def _with_those_before(deployment: Deployment, given: Options) -> Options:

@@ -9,7 +9,7 @@ from typing import Any
 
 from darkroom.deploy.errors import Unfit
 from darkroom.deploy.exposure import Exposure
-from darkroom.deploy.options import USUAL, Options
+from darkroom.deploy.options import Options
 from darkroom.names import OVERLAYS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,6 +54,8 @@ class Wanted:
     registry: str | None = None
     #: A file of images that are pushed already; None: they are built.
     images: Path | None = None
+    #: As the command line says it: what it leaves out is written down, or usual.
+    said: Options = field(default=Options(values={}), compare=False)
     #: Variables of Terraform over those above, for tests.
     extra: Mapping[str, Any] = field(default_factory=dict)
     #: Below which the files of this installation lie.
@@ -177,13 +179,7 @@ class Wanted:
         return " ".join(words)
 
     def _deploy_words(self) -> list[str]:
-        words = [
-            word
-            for name, values in self.options.values.items()
-            for value in values
-            if values != USUAL.get(name)
-            for word in (f"--{name}", value)
-        ]
+        words = self.said.words()
         for name, given in (("--snapshot", self.snapshot), ("--images", self.images)):
             words += [name, str(given)] if given else []
         return words + (["--build-snapshot"] if self.build_snapshot else [])

@@ -115,6 +115,13 @@ def test_what_is_given_wins_over_what_was_and_that_is_said(deployment, said):
     assert said == ["--overlay was prod, now dev"]
 
 
+def test_the_command_that_goes_on_says_again_what_was_said_only(deployment):
+    """Stopped before anything is written down, it would else go back to what was."""
+    kept(deployment, overlay="prod", bucket="weights", expose="internal")
+    now = requested(deployment, Options.given(overlay="dev", expose="none", bucket="")).wanted
+    assert now.command("deploy").endswith("--overlay dev --expose none --bucket ''")
+
+
 def test_an_option_that_is_given_empty_is_taken_back(deployment, said):
     """For good: the next deploy does not know it any more."""
     kept(deployment, bucket="weights", admin_cidr=[NETWORK])
