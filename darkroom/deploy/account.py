@@ -20,6 +20,10 @@ class Account:
         return self.arn.split(":")[1]
 
 
+#: Who an emulated account is.
+NOBODY = Account(id="000000000000", arn="arn:aws:iam::000000000000:root")
+
+
 def identify(sts: Any) -> Account:
     """Ask AWS who we are; `Unavailable` if it knows nobody."""
     with translated("no credentials that AWS takes (STS GetCallerIdentity)"):

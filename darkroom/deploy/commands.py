@@ -10,20 +10,21 @@ import httpx
 import typer
 
 from darkroom.deploy.access import TARGETS, forwarded, forwarding
-from darkroom.deploy.account import Account, identify
-from darkroom.deploy.dry_run import emulated, rehearse
+from darkroom.deploy.account import NOBODY, identify
+from darkroom.deploy.dry_run import Rehearsal, compare, emulated, rehearse
 from darkroom.deploy.errors import DeployError, ProgramFailed, Unfit
-from darkroom.deploy.exposure import UI_PASSWORD, UI_USER, Exposure
+from darkroom.deploy.exposure import UI_PASSWORD, UI_USER
 from darkroom.deploy.farewell import half_way
 from darkroom.deploy.journal import Journal
 from darkroom.deploy.lambda_package import build_package
 from darkroom.deploy.leftovers import carrying
+from darkroom.deploy.options import Options
 from darkroom.deploy.plan import Deployment
 from darkroom.deploy.program import Programs
 from darkroom.deploy.removal import as_deployed, removal
+from darkroom.deploy.request import requested
 from darkroom.deploy.runner import run
-from darkroom.deploy.vpc import read_vpc
-from darkroom.deploy.wanted import ROOT, Vpc, Wanted
+from darkroom.deploy.wanted import ROOT, Wanted
 from darkroom.names import EXPOSURES, OVERLAYS
 from darkroom.output import Json, emit
 from darkroom.screen import people
@@ -31,8 +32,6 @@ from jobs.catalogue import Catalogue
 from records.connect import connect
 from records.errors import ObjectMissing, RecordsError
 
-#: Who an emulated account is.
-_NOBODY = Account(id="000000000000", arn="arn:aws:iam::000000000000:root")
 #: Answers with the address that a request comes from.
 _OWN_ADDRESS = "https://checkip.amazonaws.com"
 
@@ -41,24 +40,36 @@ Region = Annotated[str, typer.Option(help="AWS region")]
 AdminCidr = Annotated[
     list[str] | None, typer.Option(help="who reaches the cluster; default: this address")
 ]
+Boundary = Annotated[str | None, typer.Option(help="ARN of the policy that bounds all roles")]
 Unlock = Annotated[
     str | None, typer.Option(help="id of a lock of Terraform's state that nobody holds any more")
 ]
+AllowDestroy = Annotated[
+    bool, typer.Option("--allow-destroy", help="VPC, cluster, nodes, buckets and tables may go")
+]
+
+
+def _usual(said: str, value: str) -> str:
+    """What an option is about, and what holds until it is given."""
+    return f"{said}; at first {value}"
 
 
 def deploy(
     name: Name = "darkroom-dev",
     region: Region = "us-west-2",
-    overlay: Annotated[str, typer.Option(help=" or ".join(OVERLAYS))] = "dev",
+    overlay: Annotated[str | None, typer.Option(help=_usual(" or ".join(OVERLAYS), "dev"))] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="say what would be done and cost; change nothing")
     ] = False,
     bucket: Annotated[str | None, typer.Option(help="bucket of models that is there")] = None,
     snapshot: Annotated[str | None, typer.Option(help="snapshot for GPU nodes")] = None,
     build_snapshot: Annotated[bool, typer.Option("--build-snapshot", help="make one")] = False,
-    runtime: Annotated[str, typer.Option(help="of runtimes.yaml, for the smoke test")] = "demo",
+    runtime: Annotated[
+        str | None, typer.Option(help=_usual("of runtimes.yaml, for the smoke test", "demo"))
+    ] = None,
+    registry: Annotated[str | None, typer.Option(help="of the operators' images")] = None,
     existing_vpc: Annotated[str | None, typer.Option(help="id of a VPC to use")] = None,
-    expose: Annotated[str, typer.Option(help=", ".join(EXPOSURES))] = "none",
+    expose: Annotated[str | None, typer.Option(help=_usual(", ".join(EXPOSURES), "none"))] = None,
     hostname: Annotated[str | None, typer.Option(help="of the load balancer, for HTTPS")] = None,
     zone: Annotated[str | None, typer.Option(help="Route 53 zone of the hostname")] = None,
     expose_cidr: Annotated[list[str] | None, typer.Option(help="who may come there")] = None,
@@ -66,62 +77,32 @@ def deploy(
     images: Annotated[
         Path | None, typer.Option(help="JSON file of images that are pushed already")
     ] = None,
-    permissions_boundary: Annotated[
-        str | None, typer.Option(help="ARN of the policy that bounds all roles")
-    ] = None,
+    permissions_boundary: Boundary = None,
     unlock: Unlock = None,
     adopt: Annotated[
         bool, typer.Option("--adopt", help="take over what a killed Terraform had made")
     ] = False,
+    allow_destroy: AllowDestroy = False,
     as_json: Json = False,
 ) -> None:
     """From credentials to a working endpoint; run again, it goes on from where it is."""
-    catalogue = Catalogue.from_yaml((ROOT / "runtimes.yaml").read_text("utf-8"))
-    if runtime not in catalogue.runtimes:
-        raise Unfit(f"--runtime is one of {', '.join(catalogue.runtimes)}")
-    exposure = Exposure(mode=expose, hostname=hostname, zone=zone, cidrs=tuple(expose_cidr or ()))
     wanted = Wanted(
-        name=name,
-        region=region,
-        overlay=overlay,
-        bucket=bucket,
-        snapshot=snapshot,
-        build_snapshot=build_snapshot,
-        runtime=runtime,
-        exposure=exposure,
-        admin_cidrs=tuple(admin_cidr or ()),
-        images=images,
-        boundary=permissions_boundary,
+        name=name, region=region, snapshot=snapshot, build_snapshot=build_snapshot, images=images
     )
-    deployment = _within(_deployment(wanted, catalogue, optional=dry_run), existing_vpc)
-    deployment = replace(deployment, unlock=unlock, adopt=adopt)
+    given = Options.given(
+        overlay=overlay, bucket=bucket, runtime=runtime, registry=registry, expose=expose,
+        existing_vpc=existing_vpc, hostname=hostname, zone=zone, expose_cidr=expose_cidr,
+        admin_cidr=admin_cidr, permissions_boundary=permissions_boundary,
+    )  # fmt: skip
+    catalogue = Catalogue.from_yaml((ROOT / "runtimes.yaml").read_text("utf-8"))
+    deployment = requested(_deployment(wanted, catalogue, optional=dry_run), given)
+    deployment = replace(deployment, unlock=unlock, adopt=adopt, allow_destroy=allow_destroy)
     (_rehearse if dry_run else _deploy)(deployment, as_json=as_json)
 
 
-def _within(deployment: Deployment, vpc: str | None) -> Deployment:
-    """The deployment in an existing VPC, if one was named."""
-    if vpc is None:
-        return deployment
-    if deployment.account is _NOBODY:
-        said = f"no credentials: {vpc} is not read, two zones are taken for granted"
-        people.print(said, markup=False)
-        found = Vpc(
-            id=vpc,
-            subnet_ids=["subnet-1", "subnet-2"],
-            route_table_ids=["rtb-1"],
-            public_subnet_ids=["subnet-3", "subnet-4"],
-        )
-    else:
-        public = deployment.wanted.exposure.mode == "public"
-        found = read_vpc(deployment.connect("ec2"), vpc, public=public)
-    return replace(deployment, wanted=replace(deployment.wanted, vpc=found))
-
-
 def _deploy(deployment: Deployment, *, as_json: bool) -> None:
+    deployment = _from_here(deployment)
     wanted, journal = deployment.wanted, deployment.journal
-    if not wanted.admin_cidrs:
-        wanted = replace(wanted, admin_cidrs=(_own_address(),))
-    deployment = replace(deployment, wanted=wanted)
     account, name, region = deployment.account, wanted.name, wanted.region
     journal.say(f"{name} in account {account.id}, {region}, as {account.arn}")
     run(deployment.deploy(), journal, again=wanted.command("deploy"))
@@ -223,7 +204,7 @@ def _deployment(wanted: Wanted, catalogue: Catalogue, *, optional: bool) -> Depl
     except RecordsError:
         if not optional:
             raise
-        account = _NOBODY
+        account = NOBODY
     journal = Journal(wanted.home / "log")
     return Deployment(
         wanted=wanted,
@@ -237,23 +218,46 @@ def _deployment(wanted: Wanted, catalogue: Catalogue, *, optional: bool) -> Depl
 
 
 def _rehearse(deployment: Deployment, *, as_json: bool) -> None:
-    if deployment.account is _NOBODY:
+    with tempfile.TemporaryDirectory(prefix="darkroom-dry-") as folder:
+        rehearsal = _rehearsed(deployment, Path(folder))
+    document = {
+        "emulated": rehearsal.emulated,
+        "steps": [step.name for step in rehearsal.steps],
+        "resources": rehearsal.changes.added,
+        "changed": rehearsal.changes.changed,
+        "replaced": rehearsal.changes.replaced,
+        "destroyed": rehearsal.changes.destroyed,
+        "month_usd": [{"name": line.name, "usd": round(line.usd, 2)} for line in rehearsal.lines],
+    }
+    emit(document, as_json=as_json, otherwise="\n".join(rehearsal.shown()))
+
+
+def _rehearsed(deployment: Deployment, home: Path) -> Rehearsal:
+    """Against what is there, else against an emulated AWS; people are told which."""
+    if deployment.account is NOBODY:
         people.print("no credentials: planned against an emulated AWS; quotas are not looked at")
     else:
-        people.print("planned against an emulated AWS; nothing is changed. Preflight is real:")
+        there = deployment.state_bucket.exists()
+        against = f"{deployment.wanted.name} as it is" if there else "an emulated AWS"
+        people.print(
+            f"planned against {against}; nothing is changed. Preflight is real:", markup=False
+        )
         try:
             deployment.preflight.apply()
         except DeployError as error:
             people.print(str(error), markup=False)
-    with tempfile.TemporaryDirectory(prefix="darkroom-dry-") as home, emulated() as url:
-        rehearsal = rehearse(deployment, url, Path(home))
-    document = {
-        "emulated": True,
-        "steps": [step.name for step in rehearsal.steps],
-        "resources": rehearsal.resources,
-        "month_usd": [{"name": line.name, "usd": round(line.usd, 2)} for line in rehearsal.lines],
-    }
-    emit(document, as_json=as_json, otherwise="\n".join(rehearsal.shown()))
+        if there:
+            return compare(_from_here(deployment), home)
+    with emulated() as url:
+        return rehearse(deployment, url, home)
+
+
+def _from_here(deployment: Deployment) -> Deployment:
+    """Where nobody said who reaches the cluster, it is this machine."""
+    wanted = deployment.wanted
+    if wanted.admin_cidrs:
+        return deployment
+    return replace(deployment, wanted=replace(wanted, here=_own_address()))
 
 
 def _own_address() -> str:

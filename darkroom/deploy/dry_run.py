@@ -1,4 +1,4 @@
-"""What a deployment would do and cost, without an account: planned against an emulated AWS."""
+"""What a deployment would do and cost, planned against its state or against an emulated AWS."""
 
 import sys
 import tempfile
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from darkroom import emulator
 from darkroom.cost import idle
+from darkroom.deploy.changes import Changes
 from darkroom.deploy.plan import Deployment
 from darkroom.deploy.step import Step
 from darkroom.inventory import Inventory
@@ -29,13 +30,18 @@ class Rehearsal:
     """What was planned."""
 
     steps: Sequence[Step]
-    resources: int
+    changes: Changes
     lines: list[Line]
+    #: Nothing was there, or no account to look into.
+    emulated: bool
 
     def shown(self) -> list[str]:
         """For people."""
         shown = [f"{n:3}. {step.name} ({step.takes})" for n, step in enumerate(self.steps, start=1)]
-        shown += ["", f"Terraform would make {self.resources} resources. An idle month, in USD:"]
+        shown += ["", *self.changes.lines()]
+        if self.changes.guarded:
+            shown.append(f"refused without --allow-destroy: {', '.join(self.changes.guarded)}")
+        shown += ["", "An idle month, in USD:"]
         shown += [
             f"  {line.usd:10.2f}  {line.name}{' *' if line.name in _BY_ACCOUNT else ''}"
             for line in self.lines
@@ -85,10 +91,27 @@ def rehearse(deployment: Deployment, url: str, home: Path) -> Rehearsal:
     bucket = emulated_deployment.state_bucket
     if not bucket.check().done:
         bucket.apply()
-    terraform = emulated_deployment.terraform
+    return _planned(emulated_deployment)
+
+
+def compare(deployment: Deployment, home: Path) -> Rehearsal:
+    """Plan `deployment` against its own state, and write nothing there; its files go to `home`."""
+    deployment.package()
+    deployment = replace(deployment, wanted=replace(deployment.wanted, work=home))
+    # No lock: it would be an object in the bucket, and who is killed leaves it there. This plan
+    # is applied by nobody.
+    return _planned(deployment, "-lock=false")
+
+
+def _planned(deployment: Deployment, *more: str) -> Rehearsal:
+    terraform = deployment.terraform
     terraform.init()
-    terraform.plan()
+    terraform.plan(*more)
     plan = terraform.planned()
-    made = [each for each in plan["resource_changes"] if each["change"]["actions"] == ["create"]]
     lines = idle(Inventory.of_plan(plan), Prices.listed(), head_awake=True)
-    return Rehearsal(steps=emulated_deployment.deploy(), resources=len(made), lines=lines)
+    return Rehearsal(
+        steps=deployment.deploy(),
+        changes=Changes.of_plan(plan),
+        lines=lines,
+        emulated=deployment.emulated,
+    )

@@ -4,6 +4,7 @@ DeployError (a DarkroomError)
 ├── ProgramMissing   a program that the step needs is not here, or too old
 ├── ProgramFailed    a program has said that it failed; the message is what it said
 │   └── StateLocked  another Terraform has the state, or had it when it was killed
+├── WouldDestroy     a plan takes away what only a person gives up
 ├── Unanswered       an address did not answer, or not as it should
 ├── NotReady         something was waited for, and did not come
 ├── Unfit            the account or the region cannot run what was asked for
@@ -36,6 +37,10 @@ class ProgramFailed(DeployError):
 
 class StateLocked(ProgramFailed):
     """Another Terraform has the state, or had it when it was killed; the message says who."""
+
+
+class WouldDestroy(DeployError):
+    """A plan takes away what only a person gives up; the message says what, and how to do so."""
 
 
 class Unanswered(DeployError):

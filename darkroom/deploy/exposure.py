@@ -79,15 +79,6 @@ class Exposure:
             **{name: value for name, value in named.items() if value},
         }
 
-    def words(self) -> list[tuple[str, object]]:
-        """Options of the command line that asks for the same again."""
-        return [
-            ("--expose", self.mode if self else None),
-            ("--hostname", self.hostname),
-            ("--zone", self.zone),
-            *(("--expose-cidr", cidr) for cidr in self.cidrs),
-        ]
-
 
 def judged_zone(route53: Any, exposure: Exposure) -> Iterator[Finding]:
     """Whether the zone can prove the name: a certificate would wait for it in vain."""

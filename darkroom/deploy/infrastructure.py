@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.deploy.adoption import Adoption
+from darkroom.deploy.changes import Changes
 from darkroom.deploy.errors import ProgramFailed
 from darkroom.deploy.step import Standing
 from darkroom.deploy.terraform import Terraform, unknown_to_state
@@ -35,14 +36,18 @@ class Infrastructure:
     #: Whether what is there and unknown to the state may be taken over.
     adopt: bool = False
     delete_data: bool = False
+    #: Whether a plan may take away what only a person gives up.
+    allow_destroy: bool = False
+    say: Callable[[str], None] = lambda _: None
 
     name = "AWS resources (Terraform)"
     takes = "15 to 25 minutes the first time"
 
     def check(self) -> Standing:
-        """Plan: what is found different is what `apply` will change."""
+        """Plan, and say what `apply` will change; `WouldDestroy` if that is too much."""
         self._begin()
         if self.terraform.plan():
+            self._judge(self.terraform)
             return Standing(done=False)
         self.remember()
         self._write_outputs()
@@ -88,6 +93,13 @@ class Infrastructure:
         if self.unlock:
             self.terraform.unlock(self.unlock)
 
+    def _judge(self, terraform: Terraform) -> None:
+        changes = Changes.of_plan(terraform.planned())
+        for line in changes.lines():
+            self.say(line)
+        if not self.allow_destroy:
+            changes.check()
+
     def _destroy(self, targets: list[str]) -> None:
         """The data stay in the state, so that a later `deploy` goes on with them."""
         self.terraform.plan("-destroy", _DISPOSABLE, *targets)
@@ -112,6 +124,7 @@ class Infrastructure:
             adopted |= more
             blocks.write_text(Adoption(ids=adopted).blocks(), "utf-8")
             terraform.plan()
+            self._judge(terraform)
             try:
                 terraform.apply()
                 found = []

@@ -28,6 +28,8 @@ class RenderedManifests:
     snapshot: Callable[[Images], Snapshot | None]
     overlay: str
     folder: Path
+    #: Where the operators' images come from; None: from their makers.
+    registry: str | None = None
 
     name = "manifests rendered"
     takes = "a second"
@@ -44,6 +46,7 @@ class RenderedManifests:
             installation=Installation.from_outputs(self.outputs),
             images=images,
             snapshot=self.snapshot(images),
+            registry=self.registry,
         ).write(self.overlay, self.folder)
 
     def undo(self) -> None:

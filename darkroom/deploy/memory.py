@@ -1,10 +1,11 @@
-"""What an installation was deployed with, beside its state: its removal need not be told."""
+"""What an installation was deployed with, beside its state: later commands need not be told."""
 
 import json
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
+from darkroom.deploy.options import Options
 from darkroom.deploy.wanted import Wanted
 from records.errors import MISSING, ObjectMissing, translated
 
@@ -20,6 +21,8 @@ class Recalled:
     runtimes: Collection[str] | None
     #: Whether anything was written down; else `wanted` is as it was asked.
     known: bool
+    #: What it was told; None: nobody has written it down.
+    options: Options | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +33,14 @@ class Memory:
     bucket: str
 
     def keep(self, wanted: Wanted, runtimes: Collection[str]) -> None:
-        """Before Terraform changes anything: a removal may follow whatever becomes of it."""
+        """Before Terraform changes anything: a removal may follow whatever becomes of it.
+
+        Options as a person said them, and variables as Terraform was told: a removal needs these,
+        and reads no VPC again.
+        """
         document = {
             "overlay": wanted.overlay,
+            "options": wanted.options.values,
             "variables": wanted.variables(),
             "runtimes": sorted(runtimes),
         }
@@ -48,4 +56,10 @@ class Memory:
             return Recalled(wanted=wanted, runtimes=None, known=False)
         found = json.loads(text)
         deployed = replace(wanted, overlay=found["overlay"], extra=found["variables"])
-        return Recalled(wanted=deployed, runtimes=found.get("runtimes"), known=True)
+        options = found.get("options")
+        return Recalled(
+            wanted=deployed,
+            runtimes=found.get("runtimes"),
+            known=True,
+            options=None if options is None else Options.given(**options),
+        )

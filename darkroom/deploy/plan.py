@@ -50,6 +50,7 @@ class Deployment:
     package: Callable[[], object]
     unlock: str | None = None
     adopt: bool = False
+    allow_destroy: bool = False
     delete_data: bool = False
     drain_s: float = 0
     #: Those that it was deployed with; None: those of the catalogue.
@@ -123,6 +124,7 @@ class Deployment:
 
     @property
     def preflight(self) -> Preflight:
+        copies = 3 if self.wanted.overlay == "prod" else 1
         return Preflight(
             connect=self.connect,
             programs=lambda: [find(each, self.programs.environ.get("PATH")) for each in ALL],
@@ -131,9 +133,10 @@ class Deployment:
             wanted=demand(
                 self.catalogue,
                 new_vpc=self.wanted.vpc is None,
-                nat_gateways=3 if self.wanted.overlay == "prod" else 1,
+                # An existing VPC brings its own way out.
+                nat_gateways=copies if self.wanted.vpc is None else 0,
                 own_bucket=self.wanted.bucket is not None,
-                system=("t4g.large", 3 if self.wanted.overlay == "prod" else 1),
+                system=("t4g.large", copies),
             ),
             images_given=self.wanted.images is not None,
             snapshot=self.wanted.snapshot is not None or self.wanted.build_snapshot,
@@ -167,6 +170,8 @@ class Deployment:
             unlock=self.unlock,
             adopt=self.adopt,
             delete_data=self.delete_data,
+            allow_destroy=self.allow_destroy,
+            say=self.journal.say,
         )
 
     @property
@@ -224,6 +229,7 @@ class Deployment:
             snapshot=self._snapshot,
             overlay=self.wanted.overlay,
             folder=self.wanted.manifests,
+            registry=self.wanted.registry,
         )
 
     @property

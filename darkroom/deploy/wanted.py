@@ -3,12 +3,13 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from darkroom.deploy.errors import Unfit
 from darkroom.deploy.exposure import Exposure
+from darkroom.deploy.options import Options
 from darkroom.names import OVERLAYS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,12 +44,18 @@ class Wanted:
     #: Serve and dashboard are exposed.
     runtime: str = "demo"
     exposure: Exposure = field(default_factory=Exposure)
+    #: Who reaches the cluster's endpoint; none: this machine, from wherever it is `here`.
     admin_cidrs: Sequence[str] = ()
+    here: str | None = None
     vpc: Vpc | None = None
     #: IAM policy that bounds all roles that are made; whoever deploys by our policies must name it.
     boundary: str | None = None
+    #: Where the operators' images come from; None: from their makers.
+    registry: str | None = None
     #: A file of images that are pushed already; None: they are built.
     images: Path | None = None
+    #: As the command line says it: what it leaves out is written down, or usual.
+    said: Options = field(default=Options(values={}), compare=False)
     #: Variables of Terraform over those above, for tests.
     extra: Mapping[str, Any] = field(default_factory=dict)
     #: Below which the files of this installation lie.
@@ -101,8 +108,8 @@ class Wanted:
     def variables(self) -> dict[str, Any]:
         """Terraform's variables, over those of the overlay."""
         given: dict[str, Any] = {"name": self.name, "region": self.region}
-        if self.admin_cidrs:
-            given["admin_cidrs"] = list(self.admin_cidrs)
+        if cidrs := self.admin_cidrs or tuple(filter(None, [self.here])):
+            given["admin_cidrs"] = list(cidrs)
         if self.bucket:
             given["models_bucket"] = self.bucket
         if self.boundary:
@@ -125,6 +132,45 @@ class Wanted:
         path.write_text(json.dumps(self.variables(), indent=2) + "\n", "utf-8")
         return path.resolve()
 
+    def told(self, options: Options) -> "Wanted":
+        """The same with what these say; a VPC is read by whoever has an account."""
+        exposure = Exposure(
+            mode=options.one("expose") or "none",
+            hostname=options.one("hostname"),
+            zone=options.one("zone"),
+            cidrs=options.of("expose-cidr"),
+        )
+        return replace(
+            self,
+            overlay=options.one("overlay") or self.overlay,
+            bucket=options.one("bucket"),
+            runtime=options.one("runtime") or self.runtime,
+            exposure=exposure,
+            admin_cidrs=options.of("admin-cidr"),
+            boundary=options.one("permissions-boundary"),
+            registry=options.one("registry"),
+        )
+
+    @property
+    def options(self) -> Options:
+        """What a later `deploy` need not say again.
+
+        Not a snapshot or images: they are those of one release, and the next has others.
+        """
+        return Options.given(
+            overlay=self.overlay,
+            bucket=self.bucket,
+            permissions_boundary=self.boundary,
+            existing_vpc=self.vpc.id if self.vpc else None,
+            runtime=self.runtime,
+            registry=self.registry,
+            expose=self.exposure.mode,
+            hostname=self.exposure.hostname,
+            zone=self.exposure.zone,
+            expose_cidr=self.exposure.cidrs or None,
+            admin_cidr=self.admin_cidrs or None,
+        )
+
     def command(self, verb: str) -> str:
         """The command line that asks for the same again."""
         words = ["darkroom", verb, "--name", self.name, "--region", self.region]
@@ -133,16 +179,7 @@ class Wanted:
         return " ".join(words)
 
     def _deploy_words(self) -> list[str]:
-        given: list[tuple[str, object]] = [
-            ("--overlay", None if self.overlay == "dev" else self.overlay),
-            ("--bucket", self.bucket),
-            ("--snapshot", self.snapshot),
-            ("--images", self.images),
-            ("--permissions-boundary", self.boundary),
-            ("--existing-vpc", self.vpc.id if self.vpc else None),
-            ("--runtime", None if self.runtime == "demo" else self.runtime),
-            *self.exposure.words(),
-            *(("--admin-cidr", cidr) for cidr in self.admin_cidrs),
-        ]
-        words = [word for name, value in given if value for word in (name, str(value))]
+        words = self.said.words()
+        for name, given in (("--snapshot", self.snapshot), ("--images", self.images)):
+            words += [name, str(given)] if given else []
         return words + (["--build-snapshot"] if self.build_snapshot else [])

@@ -251,6 +251,9 @@ def test_a_bucket_of_models_that_is_named_may_be_filled(action, path):
     assert not allowed(statements, "s3:DeleteObject", f"arn:aws:s3:::weights{path}", {})
 
 
+OTHERS = ("rehearsed", "standing")
+
+
 def test_every_call_to_s3_was_about_a_bucket_that_may_be_used(destroyed):
     """The bucket and the object are in the path of what the emulator heard."""
     statements = rights("000000000000", "us-east-1")
@@ -270,7 +273,7 @@ def test_every_call_to_s3_was_about_a_bucket_that_may_be_used(destroyed):
         bucket = arn.rpartition(":")[2].partition("/")[0]
         by_bucket.setdefault(bucket, set()).add((action, arn))
     # Of other installations that tests have, which no policy of this one is about.
-    for others in ("state", "rehearsed-000000000000-us-east-1-tfstate"):
+    for others in ("state", *(f"{name}-000000000000-us-east-1-tfstate" for name in OTHERS)):
         by_bucket.pop(others, None)
     assert "demo-000000000000-us-east-1-tfstate" in by_bucket
     refused = {

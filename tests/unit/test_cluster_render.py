@@ -11,6 +11,7 @@ from darkroom.cluster.images import NAMES, Images, floats
 from darkroom.cluster.installation import Installation
 from darkroom.cluster.render import Rendering
 from darkroom.cluster.template import read_objects
+from darkroom.deploy.manifests import RenderedManifests
 from jobs.catalogue import Catalogue
 from tests.rendered import ROOT, rendering, two_runtimes
 
@@ -113,8 +114,12 @@ def test_a_volume_is_never_smaller_than_its_snapshot(tmp_path):
 
 def test_one_registry_serves_all_operators(tmp_path):
     """For clusters that pull from a mirror."""
-    folder = rendering(registry="mirror.invalid/x").write("dev", tmp_path / "m") / "operators"
-    text = "".join(path.read_text() for path in sorted(folder.glob("*.yaml")))
+    from_mirror_only(rendering(registry="mirror.invalid/x").write("dev", tmp_path / "m"))
+
+
+def from_mirror_only(folder):
+    """Of what operators' values say."""
+    text = "".join(path.read_text() for path in sorted((folder / "operators").glob("*.yaml")))
     assert text.count("mirror.invalid/x") == 5
     assert not {"quay.io", "ghcr.io", "public.ecr.aws"} & set(text.replace("/", " ").split())
 
@@ -217,6 +222,21 @@ def test_the_command_writes_and_says_what_to_run_next(tmp_path, capsys):
     assert run(["render", "prod", *map(str, arguments)]) == 0
     assert f"--server-side --field-manager darkroom -k {out}" in capsys.readouterr().out
     assert named(out, "RayService") == {"demo"}
+
+
+def test_a_deploy_renders_with_the_registry_that_it_was_told(tmp_path):
+    """What it applies is what the command would have written."""
+    step = RenderedManifests(
+        catalogue=one_runtime(),
+        outputs=outputs_file(tmp_path),
+        images=images_file(tmp_path),
+        snapshot=lambda _: None,
+        overlay="dev",
+        folder=tmp_path / "rendered",
+        registry="mirror.invalid/x",
+    )
+    step.apply()
+    from_mirror_only(step.folder)
 
 
 def test_a_runtime_that_terraform_does_not_know_is_refused(tmp_path):

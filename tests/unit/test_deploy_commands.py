@@ -1,12 +1,19 @@
 """The command line of deploying and removing, as far as it goes without Terraform."""
 
+import json
+from contextlib import nullcontext
+
+import boto3
 import pytest
 from moto import mock_aws
 from typer.testing import CliRunner
 
 from darkroom.cli import app
 from darkroom.deploy import commands
+from darkroom.deploy.changes import Changes
+from darkroom.deploy.dry_run import Rehearsal
 from darkroom.deploy.errors import Unfit
+from darkroom.deploy.preflight import Preflight
 
 
 @pytest.fixture(autouse=True)
@@ -37,3 +44,36 @@ def test_the_question_before_a_removal_is_not_in_the_json():
     assert isinstance(result.exception, Unfit)
     assert "Its name, to go on" in result.stderr
     assert "Its name" not in result.stdout
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_dry_run_with_an_account_plans_against_the_state_if_there_is_one(monkeypatch, there):
+    """Before an upgrade it shows that; of what is not there an emulated AWS tells the price."""
+    planned = []
+    nothing = Rehearsal(steps=[], changes=Changes.of_plan({}), lines=[], emulated=not there)
+
+    def compared(deployment, home):
+        planned.append(("compared", deployment.wanted.variables()["admin_cidrs"]))
+        return nothing
+
+    def rehearsed(deployment, url, home):
+        planned.append(("rehearsed", url))
+        return nothing
+
+    monkeypatch.setattr(commands, "compare", compared)
+    monkeypatch.setattr(commands, "rehearse", rehearsed)
+    monkeypatch.setattr(commands, "emulated", lambda: nullcontext("emulated"))
+    # moto has no quotas.
+    monkeypatch.setattr(Preflight, "apply", lambda _: None)
+    monkeypatch.setattr(commands, "_own_address", lambda: "203.0.113.7/32")
+    with mock_aws():
+        if there:
+            boto3.client("s3", region_name="us-east-1").create_bucket(
+                Bucket="darkroom-dev-123456789012-us-west-2-tfstate"
+            )
+        result = CliRunner().invoke(app, ["deploy", "--dry-run", "--json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["emulated"] is not there
+    against = "darkroom-dev as it is" if there else "an emulated AWS"
+    assert f"planned against {against}; nothing is changed" in result.stderr
+    assert planned == [("compared", ["203.0.113.7/32"]) if there else ("rehearsed", "emulated")]

@@ -56,7 +56,7 @@ def test_terraform_is_told_who_may_come_where_and_to_which_runtime():
         "hostname": "darkroom.example.org",
         "zone_id": "Z0123456789",
     }
-    assert wanted.command("deploy").endswith(
+    assert " ".join(wanted.options.words()).endswith(
         "--expose public --hostname darkroom.example.org --zone Z0123456789 "
         "--expose-cidr 192.0.2.0/24 --expose-cidr 198.51.100.7/32"
     )

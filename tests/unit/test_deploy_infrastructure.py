@@ -1,13 +1,14 @@
 """What is asked of Terraform when an installation is taken away, and in which order."""
 
 import json
+import re
 from dataclasses import replace
 
 import boto3
 import pytest
 from moto import mock_aws
 
-from darkroom.deploy.errors import ProgramFailed
+from darkroom.deploy.errors import ProgramFailed, WouldDestroy
 from darkroom.deploy.infrastructure import Infrastructure
 from darkroom.deploy.memory import Memory, Recalled
 from darkroom.deploy.program import Programs
@@ -24,6 +25,17 @@ STATE = [
     "aws_vpc.this[0]",
 ]
 DATA = STATE[1:4]
+
+
+def plan_of(**addresses):
+    """What Terraform shows of a plan: action, several joined by `_`, -> what is to suffer it."""
+    return {
+        "resource_changes": [
+            {"address": address, "change": {"actions": actions.split("_")}}
+            for actions, all_of_it in addresses.items()
+            for address in all_of_it
+        ]
+    }
 
 
 class Terraform:
@@ -49,8 +61,7 @@ class Terraform:
         return True
 
     def planned(self):
-        going = [{"address": each, "change": {"actions": ["delete"]}} for each in self.going]
-        return {"resource_changes": going}
+        return plan_of(delete=self.going)
 
     def apply(self):
         self.state = [each for each in self.state if each not in self.going]
@@ -116,6 +127,89 @@ def test_with_the_data_nothing_is_left(step):
     assert removal.terraform.state == []
     aimed = {word for word in removal.terraform.plans[0] if word.startswith("-target=")}
     assert aimed == {f"-target={each}" for each in (STATE[1], STATE[3], STATE[4])}
+
+
+GUARDED = [
+    "aws_vpc.this[0]",
+    "aws_eks_cluster.this",
+    "aws_eks_node_group.system",
+    'aws_s3_bucket.this["outputs"]',
+    'aws_dynamodb_table.this["jobs"]',
+]
+
+
+def going(step, plan, **changed):
+    """The step whose Terraform has made such a plan."""
+    making = replace(step(delete_data=False), **changed)
+    making.terraform.planned = lambda: plan
+    return making
+
+
+def test_what_a_plan_comes_to_is_said_and_what_goes_is_named(step):
+    """Before it is applied; what is only read or stays as it is does not count."""
+    said = []
+    plan = plan_of(
+        create=["aws_sns_topic.new", "aws_sns_topic.other"],
+        update=["aws_iam_role.this"],
+        delete=["aws_lb.this[0]"],
+        delete_create=["aws_launch_template.system"],
+        read=["data.aws_region.current"],
+    )
+    plan["resource_changes"] += plan_of(**{"no-op": GUARDED})["resource_changes"]
+    assert not going(step, plan, say=said.append).check().done
+    assert said == [
+        "Terraform: 2 to add, 1 to change, 1 to replace, 1 to destroy",
+        "replaced: aws_launch_template.system",
+        "destroyed: aws_lb.this[0]",
+    ]
+
+
+@pytest.mark.parametrize("actions", ["delete", "delete_create", "create_delete"])
+@pytest.mark.parametrize("address", GUARDED)
+def test_what_only_a_person_gives_up_is_named_and_nothing_is_applied(step, address, actions):
+    """An option that was left out would do that; only another option lets it happen."""
+    plan = plan_of(**{actions: [address]})
+    with pytest.raises(WouldDestroy, match=f"{re.escape(address)}.*--allow-destroy"):
+        going(step, plan).check()
+    assert not going(step, plan, allow_destroy=True).check().done
+
+
+@pytest.mark.parametrize("address", ["aws_s3_bucket_policy.tls_only", "aws_vpc_endpoint.gateway"])
+def test_what_is_called_alike_and_made_anew_in_seconds_may_go(step, address):
+    """A bucket's policy is no bucket."""
+    assert not going(step, plan_of(delete_create=[address])).check().done
+
+
+def test_what_was_only_half_made_may_be_made_anew_unless_it_can_hold_data(step):
+    """A node group that did not come up is tried again by the same command."""
+    plan = plan_of(delete_create=["aws_eks_node_group.system", 'aws_dynamodb_table.this["jobs"]'])
+    for each in plan["resource_changes"]:
+        each["action_reason"] = "replace_because_tainted"
+    with pytest.raises(WouldDestroy) as refused:
+        going(step, plan).check()
+    assert "aws_dynamodb_table" in str(refused.value)
+    assert "aws_eks_node_group" not in str(refused.value)
+
+
+def test_what_would_be_taken_over_is_looked_at_like_any_other_plan(step, tmp_path):
+    """To take a name over and then to make it anew would lose what is in it."""
+    bucket = 'aws_s3_bucket.this["outputs"]'
+    resource = {"address": bucket, "type": "aws_s3_bucket", "values": {"bucket": "full"}}
+
+    class Taken(Terraform):
+        def linked(self):
+            return self
+
+        def planned(self):
+            planned = {"root_module": {"resources": [resource]}}
+            return {**plan_of(delete_create=[bucket]), "planned_values": planned}
+
+        def apply(self):
+            raise ProgramFailed(f"Error: BucketAlreadyOwnedByYou\n\n  with {bucket},\n")
+
+    adopting = replace(step(delete_data=False), terraform=Taken(tmp_path), adopt=True)
+    with pytest.raises(WouldDestroy, match="aws_s3_bucket"):
+        adopting.apply()
 
 
 def test_what_it_is_made_with_is_written_down_before_anything_changes(step):

@@ -14,6 +14,7 @@ from darkroom.deploy.adoption import Adoption
 from darkroom.deploy.errors import ProgramFailed, Unfit
 from darkroom.deploy.images import fingerprint
 from darkroom.deploy.models import DefaultModel
+from darkroom.deploy.options import Options
 from darkroom.deploy.snapshot_step import kubernetes_version
 from darkroom.deploy.terraform import explained, unknown_to_state
 from darkroom.deploy.token import token
@@ -104,16 +105,15 @@ def planned(*resources):
 
 
 def test_the_command_that_goes_on_asks_for_the_same():
-    """Options that were given are in it."""
+    """Options that were given are in it, and those that were taken back."""
     wanted = Wanted(
         name="demo",
         region="eu-west-1",
-        overlay="prod",
         build_snapshot=True,
-        admin_cidrs=("192.0.2.1/32",),
+        said=Options.given(overlay="prod", bucket="", admin_cidr=["192.0.2.1/32"]),
     )
     assert wanted.command("deploy") == (
-        "darkroom deploy --name demo --region eu-west-1 --overlay prod "
+        "darkroom deploy --name demo --region eu-west-1 --overlay prod --bucket '' "
         "--admin-cidr 192.0.2.1/32 --build-snapshot"
     )
     assert wanted.command("destroy") == "darkroom destroy --name demo --region eu-west-1"
