@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from darkroom.cluster.installation import Installation
 from darkroom.cluster.snapshot import Snapshot, resolve
 from darkroom.deploy.access import KubeAccess
 from darkroom.deploy.account import Account
+from darkroom.deploy.builder import judged_builder
 from darkroom.deploy.cluster import Cluster, write_kubeconfig
 from darkroom.deploy.daemons import Daemons
 from darkroom.deploy.definitions import CustomResources
@@ -135,7 +136,8 @@ class Deployment:
                 own_bucket=self.wanted.bucket is not None,
                 system=("t4g.large", 3 if self.wanted.overlay == "prod" else 1),
             ),
-            images_given=self.wanted.images is not None,
+            platforms=self.images.platforms,
+            builder=partial(judged_builder, self.programs),
             snapshot=self.wanted.snapshot is not None or self.wanted.build_snapshot,
             say=self.journal.say,
             exposure=self.wanted.exposure,
@@ -188,7 +190,7 @@ class Deployment:
         )
 
     @property
-    def images(self) -> Step:
+    def images(self) -> PushedImages | GivenImages:
         if self.wanted.images is not None:
             return GivenImages(given=self.wanted.images, file=self.wanted.images_file)
         gpus = any(each.replicas.num_gpus for each in self.catalogue.runtimes.values())

@@ -1,7 +1,7 @@
 """What is looked at before anything is changed: nothing here writes."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
@@ -41,7 +41,7 @@ def judged_region(region: str, offered: Iterable[str]) -> Iterator[Finding]:
     )
 
 
-def judged_programs(found: Iterable[Found], *, images_given: bool) -> Iterator[Finding]:
+def judged_programs(found: Iterable[Found], *, building: bool) -> Iterator[Finding]:
     """What is missing of the programs; of docker and buildah one is enough."""
     by_name = {each.needed.name: each for each in found}
     builders = [by_name.pop(name) for name in ("docker", "buildah") if name in by_name]
@@ -50,7 +50,7 @@ def judged_programs(found: Iterable[Found], *, images_given: bool) -> Iterator[F
             yield Finding(
                 fatal=True, text=f"{each.fault}: it {each.needed.why}. {each.needed.where}"
             )
-    if not images_given and all(each.fault for each in builders):
+    if building and all(each.fault for each in builders):
         faults = "; ".join(str(each.fault) for each in builders)
         yield Finding(fatal=True, text=f"{faults}: one of them builds the images, or say --images")
 
@@ -179,7 +179,10 @@ class Preflight:
     region: str
     installation: str
     wanted: Demand
-    images_given: bool
+    #: Of the images that have to be built.
+    platforms: Callable[[], Collection[str]]
+    #: Whether they can be built here.
+    builder: Callable[[Collection[str]], Iterable[Finding]]
     snapshot: bool
     say: Callable[[str], None]
     exposure: Exposure = field(default_factory=Exposure)
@@ -204,7 +207,9 @@ class Preflight:
 
     def findings(self) -> Iterator[Finding]:
         """All judgements."""
-        yield from judged_programs(self.programs(), images_given=self.images_given)
+        platforms = self.platforms()
+        yield from judged_programs(self.programs(), building=bool(platforms))
+        yield from self.builder(platforms)
         if self.wanted.gpu_nodes:
             try:
                 offered = read_families(self.connect("ec2"))

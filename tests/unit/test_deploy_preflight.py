@@ -27,6 +27,7 @@ from darkroom.deploy.quota import (
     STANDARD,
     VPCS,
     Demand,
+    Finding,
     Reading,
     judged,
     largest_burst,
@@ -40,6 +41,8 @@ NAMED = {
     "L-DB2E81BA", "L-3819A6DF", "L-F8E2BA85", "L-F678F1CE", "L-FE5A380F", "L-0263D0A3",
     "L-DC2B2D3D", "L-1216C47A",
 }  # fmt: skip
+
+NOTHING_TO_BUILD = {"platforms": set, "builder": lambda platforms: ()}
 
 
 def needs(**changed):
@@ -147,16 +150,16 @@ def test_one_of_docker_and_buildah_is_enough():
         else each
         for each in there
     ]
-    assert list(judged_programs(without, images_given=False)) == []
+    assert list(judged_programs(without, building=True)) == []
     none = [each for each in without if each.needed.name != "buildah"]
-    assert [each.fatal for each in judged_programs(none, images_given=False)] == [True]
-    assert list(judged_programs(none, images_given=True)) == []
+    assert [each.fatal for each in judged_programs(none, building=True)] == [True]
+    assert list(judged_programs(none, building=False)) == []
 
 
 def test_a_missing_program_stops_before_anything_is_changed():
     """With where to get it."""
     found = [Found(needed=HELM, path=None, fault="helm is not installed")]
-    [finding] = judged_programs(found, images_given=True)
+    [finding] = judged_programs(found, building=False)
     assert finding.fatal
     assert "https://helm.sh" in finding.text
 
@@ -290,7 +293,7 @@ def test_preflight_says_all_and_stops_for_what_cannot_work():
         region="us-west-2",
         installation="demo",
         wanted=needs(gpu_nodes=0),
-        images_given=True,
+        **NOTHING_TO_BUILD,
         snapshot=False,
         say=said.append,
     )
@@ -299,6 +302,29 @@ def test_preflight_says_all_and_stops_for_what_cannot_work():
     assert any(text.startswith("✗ helm is not installed") for text in said)
     assert any(text.startswith("✗ VPCs in a region") for text in said)
     assert any(text.startswith("! ") for text in said)
+
+
+def test_preflight_asks_whether_the_images_that_are_lacking_can_be_built():
+    """Those that are in ECR already need no builder."""
+
+    def texts_of(platforms):
+        preflight = Preflight(
+            connect=connect({}),
+            programs=list,
+            region="us-west-2",
+            installation="demo",
+            wanted=needs(gpu_nodes=0),
+            platforms=lambda: platforms,
+            builder=lambda platforms: [
+                Finding(fatal=True, text=f"no {each}") for each in platforms
+            ],
+            snapshot=False,
+            say=lambda text: None,
+        )
+        return {each.text for each in preflight.findings() if each.fatal}
+
+    assert {each for each in texts_of({"linux/arm64"}) if "arm64" in each} == {"no linux/arm64"}
+    assert not texts_of(set())
 
 
 def test_preflight_of_gpus_looks_at_region_spot_role_and_the_largest_burst():
@@ -311,7 +337,7 @@ def test_preflight_of_gpus_looks_at_region_spot_role_and_the_largest_burst():
         region="eu-south-2",
         installation="demo",
         wanted=needs(gpu_nodes=8),
-        images_given=True,
+        **NOTHING_TO_BUILD,
         snapshot=True,
         say=lambda text: None,
     )
@@ -335,7 +361,7 @@ def test_preflight_of_an_account_that_tells_no_quota_knows_no_burst():
             region="eu-south-2",
             installation="demo",
             wanted=needs(gpu_nodes=gpu_nodes),
-            images_given=True,
+            **NOTHING_TO_BUILD,
             snapshot=False,
             say=lambda text: None,
         )
