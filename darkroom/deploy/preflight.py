@@ -19,6 +19,9 @@ from records.errors import ObjectMissing, RecordsError, Unavailable, translated
 #: Families of GPU instances that our images run on, as they are preferred.
 FAMILIES = ("g5", "g6", "g6e", "g4dn")
 SPOT_ROLE = "AWSServiceRoleForEC2Spot"
+#: What asks for a quota by its code, and what lists those of a service.
+_APPLIED = ("get_service_quota", "list_service_quotas")
+_DEFAULT = ("get_aws_default_service_quota", "list_aws_default_service_quotas")
 _VCPUS = {"t4g.medium": 2, "t4g.large": 2, "t3a.large": 2}
 
 
@@ -96,24 +99,36 @@ def read_quotas(
     for each in quotas:
         used, unread = _used(counts.get(each))
         try:
-            limit = _limit(service, each)
-            readings[each] = Reading(limit=limit, used=used, why=unread)
+            limit, is_default = _limit(service, each)
+            readings[each] = Reading(limit=limit, used=used, why=unread, is_default=is_default)
         except RecordsError as error:
             readings[each] = Reading(limit=None, used=used, why=str(error))
     return readings
 
 
-def _limit(service: Any, wanted: Quota) -> float:
-    with translated("Service Quotas", missing=frozenset({"NoSuchResourceException"})):
+def _limit(service: Any, wanted: Quota) -> tuple[float, bool]:
+    """The account's own, or AWS's default, and whether it is that.
+
+    An account has a value of its own only where one was applied to it: for any other AWS says that
+    there is no such quota.
+    """
+    try:
+        return _asked(service, wanted, *_APPLIED), False
+    except ObjectMissing:
+        return _asked(service, wanted, *_DEFAULT), True
+
+
+def _asked(service: Any, wanted: Quota, get: str, listing: str) -> float:
+    name = f"Service Quotas {get if wanted.code else listing}"
+    with translated(name, missing=frozenset({"NoSuchResourceException"})):
         if wanted.code:
-            answer = service.get_service_quota(ServiceCode=wanted.service, QuotaCode=wanted.code)
+            answer = getattr(service, get)(ServiceCode=wanted.service, QuotaCode=wanted.code)
             return float(answer["Quota"]["Value"])
-        pages = service.get_paginator("list_service_quotas").paginate(ServiceCode=wanted.service)
-        for page in pages:
+        for page in service.get_paginator(listing).paginate(ServiceCode=wanted.service):
             for each in page["Quotas"]:
-                if wanted.called in each["QuotaName"].lower():
+                if wanted.is_called(each["QuotaName"]):
                     return float(each["Value"])
-    raise Unavailable("AWS lists no quota of that name")
+    raise ObjectMissing(f"{name}: none of that name")
 
 
 def _counts(connect: Callable[[str], Any], installation: str) -> Mapping[Quota, Callable[[], int]]:

@@ -10,9 +10,9 @@ class Quota:
 
     service: str
     name: str
-    #: Empty: it is found by `called`, a part of its name in lower case.
+    #: Empty: it is found by words of its name, in lower case.
     code: str = ""
-    called: str = ""
+    called: tuple[str, ...] = ()
     #: What AWS gives a new account, where it says so.
     usual: float | None = None
 
@@ -20,6 +20,10 @@ class Quota:
     def title(self) -> str:
         """For people, who look it up by its code."""
         return f"{self.name} ({self.code})" if self.code else self.name
+
+    def is_called(self, name: str) -> bool:
+        """Whether AWS's `name` of a quota is that of this one."""
+        return all(word in name.lower() for word in self.called)
 
 
 GPU_ON_DEMAND = Quota(code="L-DB2E81BA", service="ec2", name="on-demand G and VT vCPUs", usual=0)
@@ -31,8 +35,13 @@ ADDRESSES = Quota(code="L-0263D0A3", service="ec2", name="Elastic IP addresses",
 BUCKETS = Quota(code="L-DC2B2D3D", service="s3", name="buckets in an account")
 PUBLISHES = Quota(code="L-F8E2BA85", service="sns", name="SNS messages a second")
 LAMBDAS = Quota(code="L-B99A9384", service="lambda", name="concurrent Lambdas", usual=1000)
+#: AWS's pages tell neither its code nor its name; they call the feature both "volume initialization
+#: rate" and "Provisioned Rate for Volume Initialization".
 FILL_RATE = Quota(
-    called="initialization rate", service="ebs", name="EBS volume initialisation, MiB/s together"
+    called=("rate", "initialization"),
+    service="ebs",
+    name="EBS volume initialisation, MiB/s together",
+    usual=5000,
 )
 ALL = (
     GPU_ON_DEMAND, GPU_SPOT, STANDARD, VPCS, NATS, ADDRESSES, BUCKETS, PUBLISHES, LAMBDAS,
@@ -84,6 +93,8 @@ class Reading:
     limit: float | None
     used: float | None = None
     why: str = ""
+    #: AWS's default: no limit of the account's own can be read.
+    is_default: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,9 +121,13 @@ def judged(demand: Demand, readings: Mapping[Quota, Reading], region: str) -> It
         free = reading.limit - (reading.used or 0)
         if free < needed:
             used = f" of which {reading.used:g} are in use" if reading.used else ""
+            default = " (AWS default)" if reading.is_default else ""
             yield Finding(
-                fatal=free <= 0 and quota not in (GPU_ON_DEMAND, GPU_SPOT),
-                text=f"{quota.title}: {reading.limit:g}{used}, {needed:g} are "
+                # A default knows nothing of what AWS may have added.
+                fatal=free <= 0
+                and not reading.is_default
+                and quota not in (GPU_ON_DEMAND, GPU_SPOT),
+                text=f"{quota.title}: {reading.limit:g}{default}{used}, {needed:g} are "
                 f"needed. {raised(quota, needed + (reading.used or 0), region)}",
             )
 

@@ -183,23 +183,38 @@ def test_the_demand_is_what_runtimes_yaml_may_come_to():
 
 
 class Quotas:
-    """AWS's service of quotas, as far as it is asked."""
+    """AWS's service of quotas: what was applied to the account, and the defaults of the rest."""
 
-    def __init__(self, values):
+    def __init__(self, values, defaults=None, fill="Volume initialization rate (MiB/s)"):
         self.values = values
+        self.defaults = {} if defaults is None else defaults
+        self.fill = fill
+        self.listed = None
 
     def get_service_quota(self, *, ServiceCode, QuotaCode):  # noqa: N803  # boto3's spelling
-        if QuotaCode not in self.values:
-            raise Unavailable("AccessDenied")
-        return {"Quota": {"Value": self.values[QuotaCode]}}
+        return self._found(self.values, QuotaCode, "GetServiceQuota")
+
+    def get_aws_default_service_quota(self, *, ServiceCode, QuotaCode):  # noqa: N803
+        return self._found(self.defaults, QuotaCode, "GetAWSDefaultServiceQuota")
+
+    def _found(self, values, code, operation):
+        if code not in values:
+            answer = {"Error": {"Code": values.get("refused", "NoSuchResourceException")}}
+            raise ClientError(answer, operation)
+        return {"Quota": {"Value": values[code]}}
 
     def get_paginator(self, name):
+        self.listed = {
+            "list_service_quotas": self.values,
+            "list_aws_default_service_quotas": self.defaults,
+        }[name]
         return self
 
     def paginate(self, *, ServiceCode):  # noqa: N803
         assert ServiceCode == "ebs"
-        name = "Total provisioned Initialization Rate for volumes"
-        return [{"Quotas": [{"QuotaName": name, "Value": 5000.0}]}]
+        others = [{"QuotaName": "Concurrent snapshots per gp3 volume", "Value": 5.0}]
+        fill = [{"QuotaName": self.fill, "Value": v} for k, v in self.listed.items() if k == "fill"]
+        return [{"Quotas": others}, {"Quotas": fill}]
 
 
 class Account:
@@ -240,13 +255,41 @@ def connect(values):
     return lambda service: Quotas(values) if service == "service-quotas" else Account()
 
 
-def test_a_quota_without_a_code_is_found_by_its_name():
-    """AWS's pages do not tell that code."""
-    readings = read_quotas(connect({"L-F678F1CE": 5.0}), "demo")
-    assert readings[FILL_RATE].limit == 5000
-    assert readings[VPCS] == Reading(limit=5, used=2)
+@pytest.mark.parametrize(
+    "name", ["Volume initialization rate", "Provisioned Rate for Volume Initialization (MiB/s)"]
+)
+def test_a_quota_without_a_code_is_found_by_words_of_its_name(name):
+    """AWS's pages tell neither; they have two names of the feature."""
+    services = {"service-quotas": Quotas({"L-F678F1CE": 6.0, "fill": 5000.0}, fill=name)}
+    readings = read_quotas(lambda service: services.get(service, Account()), "demo")
+    assert readings[FILL_RATE] == Reading(limit=5000)
+    assert readings[VPCS] == Reading(limit=6, used=2)
+
+
+def test_where_nothing_was_applied_to_the_account_awss_default_is_its_limit():
+    """AWS says then that there is no such quota; that is so of most accounts."""
+    quotas = Quotas({}, defaults={"L-3819A6DF": 0.0, "fill": 5000.0})
+    services = {"service-quotas": quotas}
+    readings = read_quotas(lambda service: services.get(service, Account()), "demo")
+    assert readings[GPU_SPOT] == Reading(limit=0, is_default=True)
+    assert readings[FILL_RATE] == Reading(limit=5000, is_default=True)
+    assert readings[GPU_ON_DEMAND].limit is None
+    assert "0 (AWS default), 32 are needed" in texts({GPU_SPOT: readings[GPU_SPOT]})[0]
+
+
+def test_a_default_stops_nothing():
+    """Some services do not tell what AWS has added to it."""
+    reading = Reading(limit=5, used=5, is_default=True)
+    assert [each.fatal for each in judged(needs(), {VPCS: reading}, "us-west-2")] == [False]
+
+
+def test_a_quota_that_may_not_be_read_has_no_default_instead():
+    """The account's own may be another."""
+    quotas = Quotas({"refused": "AccessDeniedException"}, defaults={"L-3819A6DF": 0.0})
+    services = {"service-quotas": quotas}
+    readings = read_quotas(lambda service: services.get(service, Account()), "demo")
     assert readings[GPU_SPOT].limit is None
-    assert "AccessDenied" in readings[GPU_SPOT].why
+    assert "AccessDeniedException" in readings[GPU_SPOT].why
 
 
 def test_a_second_run_does_not_count_what_the_first_has_made():
