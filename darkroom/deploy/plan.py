@@ -22,6 +22,7 @@ from darkroom.deploy.journal import Journal
 from darkroom.deploy.manifests import AppliedManifests, RenderedManifests
 from darkroom.deploy.memory import Memory
 from darkroom.deploy.models import DefaultModel
+from darkroom.deploy.node_pools import GpuLimits
 from darkroom.deploy.operators import Operator, operators_of
 from darkroom.deploy.ownership import Names
 from darkroom.deploy.preflight import Preflight, demand
@@ -131,6 +132,7 @@ class Deployment:
             installation=self.wanted.name,
             wanted=demand(
                 self.catalogue,
+                gpu_limits=GpuLimits.of_overlay(ROOT / "manifests/overlays" / self.wanted.overlay),
                 new_vpc=self.wanted.vpc is None,
                 nat_gateways=3 if self.wanted.overlay == "prod" else 1,
                 own_bucket=self.wanted.bucket is not None,

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Any
 
@@ -10,6 +10,7 @@ from darkroom.deploy import quota
 from darkroom.deploy.errors import Unfit
 from darkroom.deploy.exposure import Exposure, judged_zone
 from darkroom.deploy.leftovers import INSTALLATION_TAG
+from darkroom.deploy.node_pools import GpuLimits
 from darkroom.deploy.program import Found
 from darkroom.deploy.quota import Demand, Finding, Quota, Reading
 from darkroom.deploy.step import Standing
@@ -61,6 +62,7 @@ def judged_programs(found: Iterable[Found], *, building: bool) -> Iterator[Findi
 def demand(
     catalogue: Catalogue,
     *,
+    gpu_limits: GpuLimits,
     new_vpc: bool,
     nat_gateways: int,
     own_bucket: bool,
@@ -78,7 +80,7 @@ def demand(
     kind, count = system
     return Demand(
         gpu_nodes=ceil(gpus),
-        spot=True,
+        gpu_limits=gpu_limits,
         # One more while a node is replaced.
         system_vcpus=_VCPUS.get(kind, 4) * (count + 1),
         other_vcpus=ceil(other),
@@ -225,22 +227,25 @@ class Preflight:
         platforms = self.platforms()
         yield from judged_programs(self.programs(), building=bool(platforms))
         yield from self.builder(platforms)
-        if self.wanted.gpu_nodes:
-            try:
-                offered = read_families(self.connect("ec2"))
-                yield from judged_region(self.region, offered)
-            except RecordsError as error:
-                yield Finding(fatal=False, text=f"GPUs of {self.region} not readable ({error})")
+        yield from self._gpus()
         yield from judged_spot_role(self.connect("iam"))
         if self.exposure:
             yield from judged_zone(self.connect("route53"), self.exposure)
         readings = read_quotas(self.connect, self.installation)
         yield from quota.judged(self.wanted, readings, self.region)
-        if self.wanted.gpu_nodes:
-            yield from self._burst(readings)
+        yield from self._burst(readings)
+
+    def _gpus(self) -> Iterator[Finding]:
+        """Also before there is a runtime for them: another region is another installation."""
+        try:
+            found = list(judged_region(self.region, read_families(self.connect("ec2"))))
+        except RecordsError as error:
+            found = [Finding(fatal=False, text=f"GPUs of {self.region} not readable ({error})")]
+        for each in found:
+            yield replace(each, fatal=each.fatal and self.wanted.gpu_nodes > 0)
 
     def _burst(self, readings: Mapping[Quota, Reading]) -> Iterator[Finding]:
-        burst = quota.largest_burst(readings, snapshot=self.snapshot)
+        burst = quota.largest_burst(self.wanted.gpu_limits, readings, snapshot=self.snapshot)
         if burst is None:
             yield Finding(fatal=False, text="the largest burst of GPU nodes: not known")
         else:
@@ -248,6 +253,6 @@ class Preflight:
             yield Finding(
                 fatal=False,
                 # CloudWatch has figures of their use, of some minutes ago; they are not read here.
-                text=f"the largest burst that the quotas allow: {nodes} GPU nodes, by {bound}; "
-                "G and VT vCPUs that others use in this account are not counted",
+                text=f"the largest burst that quotas and NodePools allow: {nodes} GPU nodes, by "
+                f"{bound}; G and VT vCPUs that others use in this account are not counted",
             )

@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 
 from darkroom.deploy import quota
 from darkroom.deploy.errors import Unfit
+from darkroom.deploy.node_pools import GpuLimits
 from darkroom.deploy.preflight import (
     Preflight,
     demand,
@@ -32,6 +33,7 @@ from darkroom.deploy.quota import (
     judged,
     largest_burst,
 )
+from darkroom.names import OVERLAYS
 from jobs.catalogue import Catalogue
 from records.errors import Unavailable
 
@@ -49,7 +51,7 @@ def needs(**changed):
     """What an installation with eight GPUs needs."""
     usual = {
         "gpu_nodes": 8,
-        "spot": True,
+        "gpu_limits": GpuLimits(spot=32, on_demand=8),
         "system_vcpus": 4,
         "other_vcpus": 4,
         "new_vpc": True,
@@ -110,18 +112,19 @@ def test_an_account_that_is_full_of_vpcs_stops_it_and_an_existing_vpc_needs_none
         (64, 0, 1500, False, 16),
         (0, 0, 5000, True, 0),
         (None, 16, 5000, True, None),
+        (400, 400, None, False, 40),
     ],
 )
 def test_the_largest_burst_is_what_the_tightest_quota_allows(
     spot, on_demand, fill, snapshot, expected
 ):
-    """vCPUs of both markets together, and how many volumes are filled at full rate."""
+    """vCPUs of both markets, the NodePools' 32 and 8, how many volumes are filled at full rate."""
     readings = {
         GPU_SPOT: Reading(limit=spot),
         GPU_ON_DEMAND: Reading(limit=on_demand),
         FILL_RATE: Reading(limit=fill),
     }
-    burst = largest_burst(readings, snapshot=snapshot)
+    burst = largest_burst(needs().gpu_limits, readings, snapshot=snapshot)
     assert (burst and burst[0]) == expected
 
 
@@ -173,6 +176,7 @@ def test_the_demand_is_what_runtimes_yaml_may_come_to():
     }
     found = demand(
         Catalogue.model_validate(entries),
+        gpu_limits=GpuLimits(spot=2, on_demand=1),
         new_vpc=True,
         nat_gateways=1,
         own_bucket=False,
@@ -220,6 +224,18 @@ class Quotas:
 class Account:
     """Whatever else is asked of it: nothing of anything, and no role of spot."""
 
+    offered = "g5.xlarge"
+
+    def get_paginator(self, name):
+        assert name == "describe_instance_type_offerings"
+        return self
+
+    def paginate(self, *, LocationType, Filters):  # noqa: N803
+        assert LocationType == "region"
+        [wanted] = Filters
+        assert "g4dn.*" in wanted["Values"]
+        return [{"InstanceTypeOfferings": [{"InstanceType": self.offered}]}]
+
     def describe_vpcs(self):
         return {"Vpcs": [{}, {}]}
 
@@ -236,15 +252,7 @@ class Account:
 class OldRegion(Account):
     """One with no GPU but g4dn, in an account that never had a spot instance."""
 
-    def get_paginator(self, name):
-        assert name == "describe_instance_type_offerings"
-        return self
-
-    def paginate(self, *, LocationType, Filters):  # noqa: N803
-        assert LocationType == "region"
-        [wanted] = Filters
-        assert "g4dn.*" in wanted["Values"]
-        return [{"InstanceTypeOfferings": [{"InstanceType": "g4dn.xlarge"}]}]
+    offered = "g4dn.xlarge"
 
     def get_role(self, *, RoleName):  # noqa: N803
         assert RoleName == "AWSServiceRoleForEC2Spot"
@@ -390,25 +398,61 @@ def test_preflight_of_gpus_looks_at_region_spot_role_and_the_largest_burst():
     [spot] = [text for text in found if text.startswith("no service-linked role of spot")]
     assert not found[spot]
     [burst] = [text for text in found if text.startswith("the largest burst")]
-    assert "allow: 6 GPU nodes" in burst
+    assert "allow: 6 GPU nodes, by spot and on-demand vCPUs" in burst
     assert "that others use in this account are not counted" in burst
 
 
+def findings_of(service_quotas, **changed):
+    """Of an installation in a region with g4dn only."""
+    services = {"service-quotas": service_quotas}
+    preflight = Preflight(
+        connect=lambda service: services.get(service, OldRegion()),
+        programs=list,
+        region="eu-south-2",
+        installation="demo",
+        wanted=needs(**changed),
+        **NOTHING_TO_BUILD,
+        snapshot=False,
+        say=lambda text: None,
+    )
+    return list(preflight.findings())
+
+
 def test_preflight_of_an_account_that_tells_no_quota_knows_no_burst():
-    """And a runtime without GPUs has none to speak of."""
+    """It is said, as silence would look like enough."""
+    found = [each.text for each in findings_of(Quotas({})) if "burst" in each.text]
+    assert found == ["the largest burst of GPU nodes: not known"]
 
-    def texts_of(gpu_nodes):
-        preflight = Preflight(
-            connect=lambda service: Quotas({}) if service == "service-quotas" else OldRegion(),
-            programs=list,
-            region="eu-south-2",
-            installation="demo",
-            wanted=needs(gpu_nodes=gpu_nodes),
-            **NOTHING_TO_BUILD,
-            snapshot=False,
-            say=lambda text: None,
-        )
-        return [each.text for each in preflight.findings() if "burst" in each.text]
 
-    assert texts_of(8) == ["the largest burst of GPU nodes: not known"]
-    assert texts_of(0) == []
+def test_gpus_are_looked_at_before_any_runtime_has_one_and_stop_nothing():
+    """To ask for more takes days, and another region is another installation."""
+    found = findings_of(
+        Quotas({}, defaults={"L-3819A6DF": 0.0, "L-DB2E81BA": 0.0}),
+        gpu_nodes=0,
+        gpu_limits=GpuLimits(spot=2, on_demand=1),
+    )
+    assert not any(each.fatal for each in found)
+    said = "\n".join(each.text for each in found)
+    assert "eu-south-2 has no g5, but g4dn" in said
+    assert "0 (AWS default), 8 are needed by a runtime with GPUs; there is none yet" in said
+    assert "--quota-code L-3819A6DF --desired-value 8" in said
+    assert "--quota-code L-DB2E81BA --desired-value 4" in said
+    assert "the largest burst that quotas and NodePools allow: 0 GPU nodes" in said
+    assert "EBS volume initialisation" not in said
+
+
+def test_no_more_vcpus_are_asked_for_than_the_nodepools_may_use():
+    """Each market by its own pool."""
+    wanted = needs(gpu_nodes=8, gpu_limits=GpuLimits(spot=32, on_demand=2))
+    assert (wanted.of(GPU_SPOT), wanted.of(GPU_ON_DEMAND)) == (32, 8)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_limits_are_those_that_karpenter_is_given(overlay):
+    """The patch of each overlay, as it is applied to the NodePools of the base."""
+    folder = ROOT / "manifests/overlays" / overlay
+    limits = GpuLimits.of_overlay(folder)
+    assert {"path": "gpu-limits.yaml"} in yaml.safe_load(
+        (folder / "kustomization.yaml").read_text()
+    )["patches"]
+    assert 0 < limits.on_demand <= limits.spot
