@@ -121,8 +121,7 @@ def _limit(service: Any, wanted: Quota) -> tuple[float, bool]:
 
 
 def _asked(service: Any, wanted: Quota, get: str, listing: str) -> float:
-    name = f"Service Quotas {get if wanted.code else listing}"
-    with translated(name, missing=frozenset({"NoSuchResourceException"})):
+    with translated("Service Quotas", missing=frozenset({"NoSuchResourceException"})):
         if wanted.code:
             answer = getattr(service, get)(ServiceCode=wanted.service, QuotaCode=wanted.code)
             return float(answer["Quota"]["Value"])
@@ -130,7 +129,7 @@ def _asked(service: Any, wanted: Quota, get: str, listing: str) -> float:
             for each in page["Quotas"]:
                 if wanted.is_called(each["QuotaName"]):
                     return float(each["Value"])
-    raise ObjectMissing(f"{name}: none of that name")
+    raise ObjectMissing(f"Service Quotas, {listing}: none of that name")
 
 
 def _counts(connect: Callable[[str], Any], installation: str) -> Mapping[Quota, Callable[[], int]]:
