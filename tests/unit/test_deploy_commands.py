@@ -1,5 +1,7 @@
 """The command line of deploying and removing, as far as it goes without Terraform."""
 
+import re
+
 import pytest
 from moto import mock_aws
 from typer.testing import CliRunner
@@ -7,6 +9,7 @@ from typer.testing import CliRunner
 from darkroom.cli import app
 from darkroom.deploy import commands
 from darkroom.deploy.errors import Unfit
+from records.errors import Unavailable
 
 
 @pytest.fixture(autouse=True)
@@ -37,3 +40,32 @@ def test_the_question_before_a_removal_is_not_in_the_json():
     assert isinstance(result.exception, Unfit)
     assert "Its name, to go on" in result.stderr
     assert "Its name" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("variables", "region", "said"),
+    [
+        ({"AWS_PROFILE": "nope"}, "us-west-2", r"profile \(nope\) could not be found"),
+        ({"AWS_ACCESS_KEY_ID": "a"}, "us-west-2", "missing: AWS_SECRET_ACCESS_KEY"),
+        ({}, "us west", "'us west' doesn't match a supported format"),
+    ],
+    ids=["a profile that is not there", "half a set of credentials", "no region"],
+)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["deploy"],
+        ["deploy", "--dry-run"],
+        ["destroy", "--yes"],
+        ["open", "ui"],
+        ["snapshot", "list"],
+    ],
+    ids=" ".join,
+)
+def test_a_mistake_in_awss_settings_is_a_sentence(monkeypatch, command, variables, region, said):
+    """The command line shows the traceback of whatever is not an error of ours."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    result = CliRunner().invoke(app, [*command, "--region", region])
+    assert isinstance(result.exception, Unavailable), result.exception
+    assert re.search(f"^AWS's settings on this machine: .*{said}", str(result.exception))
