@@ -110,6 +110,8 @@ def test_an_image_is_built_for_the_nodes_architecture_and_the_token_is_given_not
     assert SECRET not in lines
     assert (tmp_path / "given").read_text() == SECRET
     assert "--platform linux/arm64 --target serve-cpu" in lines
+    # Else a builder that is not docker's own keeps it, and there is nothing to push.
+    assert "--load ." in lines
     assert f"push {REGISTRY}/demo/serve:src-" in lines
 
 

@@ -113,6 +113,7 @@ def test_an_account_that_is_full_of_vpcs_stops_it_and_an_existing_vpc_needs_none
         (0, 0, 5000, True, 0),
         (None, 16, 5000, True, None),
         (400, 400, None, False, 40),
+        (400, 4, None, False, 33),
     ],
 )
 def test_the_largest_burst_is_what_the_tightest_quota_allows(
