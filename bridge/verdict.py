@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from bridge.errors import BridgeError, JobRefused, OutOfMemory
 from jobs.errors import InvalidJob, JobsError, NewerSchema
 from jobs.status import ErrorCode
-from records.errors import LeaseLost, RecordsError
+from records.errors import LeaseLost, RecordsError, Unavailable
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,9 @@ def verdict_for(error: Exception) -> Verdict:
             return Reject(code=error.code, message=str(error))
         case OutOfMemory():
             return replace(_later(_PATIENCE_S, str(error)), alone=True)
+        case Unavailable():
+            # The reason may come to stand in the job's record.
+            return _later(_PATIENCE_S, error.brief)
         case BridgeError() | RecordsError() | JobsError():
             return _later(_PATIENCE_S, str(error))
         case _:

@@ -10,13 +10,17 @@ from pathlib import Path
 
 import httpx
 
-from darkroom.deploy.program import ALL, Needed, find
+from darkroom.deploy.builder import builder, judged_builder
+from darkroom.deploy.errors import ProgramMissing
+from darkroom.deploy.program import ALL, Needed, Programs, find
 from darkroom.ports import Ports, is_free
 
 #: The libraries whose versions decide what works.
 _LIBRARIES = ("ray", "torch", "diffusers", "transformers", "gradio", "boto3", "ministack")
 #: Programs that only some commands need; those of `darkroom deploy` are found by their versions.
 _PROGRAMS = ("chromium",)
+#: Of system nodes, and of GPU nodes.
+_PLATFORMS = ("linux/arm64", "linux/amd64")
 _DISK_NEEDED_GIB = 2
 
 
@@ -34,6 +38,7 @@ def examine(state: Mapping[str, object]) -> list[Check]:
     checks = [_python(), _disk(), *(_library(name) for name in _LIBRARIES)]
     checks += [_program(name) for name in _PROGRAMS]
     checks += [_for_deploying(needed) for needed in ALL]
+    checks.append(_building())
     if not state:
         usual = Ports()
         checks += [_port(name, port) for name, port in vars(usual).items()]
@@ -92,6 +97,18 @@ def _for_deploying(needed: Needed) -> Check:
         found=f"{found.fault}; for `darkroom deploy`: it {needed.why}. {least} or newer from "
         f"{needed.where}",
     )
+
+
+def _building() -> Check:
+    """For which platforms `darkroom deploy` builds: its nodes are of both, this machine is not."""
+    programs = Programs()
+    try:
+        name = builder(programs).name
+    except ProgramMissing as error:
+        return Check(name="images", ok=True, found=str(error))
+    found = [finding.text for finding in judged_builder(programs, _PLATFORMS)]
+    able = f"{name} builds for {' and '.join(_PLATFORMS)}"
+    return Check(name="images", ok=True, found=" ".join(found) or able)
 
 
 def _port(name: str, port: int) -> Check:

@@ -10,6 +10,8 @@ import boto3.session
 import botocore.session
 from botocore.config import Config
 
+from records.errors import translated
+
 #: Standard mode: four tries with jitter, throttling included. More connections than threads:
 #: 40 in the API, 33 in a bridge.
 _CONFIG = Config(
@@ -39,13 +41,15 @@ def connect(service: str, *, long_poll: bool = False, isolated: bool = False, **
 
     `long_poll` is for who receives messages. `where` are boto3's own arguments for who speaks
     to another place than the process's variables name; `isolated` then keeps a person's
-    profiles and files out of it.
+    profiles and files out of it. `Unavailable` if AWS's settings name a profile that is not there,
+    half a set of credentials, or no region.
     """
     config = _CONFIG
     if service == "s3":
         config = config.merge(_S3)
     if long_poll:
         config = config.merge(_LONG_POLL)
-    core = botocore.session.Session(_NO_FILES if isolated else None)
-    session = boto3.session.Session(botocore_session=core)
-    return session.client(service, config=config, **where)  # type: ignore[call-overload]
+    with translated("AWS's settings on this machine"):
+        core = botocore.session.Session(_NO_FILES if isolated else None)
+        session = boto3.session.Session(botocore_session=core)
+        return session.client(service, config=config, **where)  # type: ignore[call-overload]

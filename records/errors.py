@@ -12,6 +12,7 @@ RecordsError
 └── Unavailable         AWS did not answer, or asked for patience: try again later
 """
 
+import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +20,9 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from records.attributes import plain
+
+#: How much of AWS's message stands in ours; the cause has it whole.
+_SHOWN_CHARS = 400
 
 
 class RecordsError(Exception):
@@ -64,6 +68,11 @@ class ObjectChanged(RecordsError):
 class Unavailable(RecordsError):
     """AWS did not answer, or asked for patience: try again later."""
 
+    def __init__(self, brief: str = "", said: str = "") -> None:
+        #: Without AWS's own words, which name roles and resources: what a tenant may read.
+        self.brief = brief
+        super().__init__(f"{brief}: {textwrap.shorten(said, _SHOWN_CHARS)}" if said else brief)
+
 
 #: The object is not there.
 MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
@@ -85,9 +94,12 @@ def translated(what: str, *, missing: frozenset[str] = frozenset()) -> Iterator[
         code = error.response.get("Error", {}).get("Code", "")
         if code in ("ConditionalCheckFailedException", "TransactionCanceledException"):
             raise ConditionFailed(_item_left(error)) from error
+        if error.operation_name not in what:
+            what = f"{what}, {error.operation_name}"
         if code in missing:
             raise ObjectMissing(f"{what}: no such object") from error
-        raise Unavailable(f"{what}: {code or error}") from error
+        said = error.response.get("Error", {}).get("Message", "") if code else ""
+        raise Unavailable(f"{what}: {code or error}", said) from error
     except BotoCoreError as error:
         raise Unavailable(f"{what}: {error}") from error
 

@@ -199,8 +199,9 @@ def _password_of(target: str, deployment: Deployment) -> str | None:
 def _deployment(wanted: Wanted, catalogue: Catalogue, *, optional: bool) -> Deployment:
     """`optional`: whether it may be one without an account."""
     reach = functools.partial(connect, region_name=wanted.region)
+    sts = reach("sts")  # a wrong profile or region is a mistake, also where none is needed
     try:
-        account = identify(reach("sts"))
+        account = identify(sts)
     except RecordsError:
         if not optional:
             raise

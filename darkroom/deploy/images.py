@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.cluster.images import Images
-from darkroom.deploy.errors import NotReady, ProgramMissing
-from darkroom.deploy.program import BUILDAH, DOCKER, Needed, Programs, find
+from darkroom.deploy.builder import builder
+from darkroom.deploy.errors import NotReady
+from darkroom.deploy.program import DOCKER, Needed, Programs
 from darkroom.deploy.step import Standing
 from darkroom.deploy.wanted import ROOT
-from records.errors import ObjectMissing, translated
+from records.errors import ObjectMissing, RecordsError, translated
 
 #: Target of the Dockerfile -> the last part of its repository's name.
 REPOSITORIES = {"bridge": "bridge", "serve-cpu": "serve", "serve-gpu": "serve", "ui": "ui"}
@@ -54,17 +55,26 @@ class PushedImages:
         self._keep_and_write({target: str(digest) for target, digest in found.items()})
         return Standing(done=True, says=f"of these sources, {self._sources}")
 
+    def platforms(self) -> set[str]:
+        """Of the images that have to be built, as far as AWS can be asked."""
+        try:
+            lacking = [target for target in self.targets if self._digest(target) is None]
+        except RecordsError:
+            # Before the first Terraform there is no repository.
+            lacking = list(self.targets)
+        return {self._platform(target) for target in lacking}
+
     def apply(self) -> None:
         """Build and push what is not there."""
-        builder = _builder(self.programs)
-        registry = self._log_in(builder)
+        program = builder(self.programs)
+        registry = self._log_in(program)
         digests = {}
         for target in self.targets:
             if (digest := self._digest(target)) is None:
-                self._build(builder, registry, target)
+                self._build(program, registry, target)
                 digest = self._digest(target)
             if digest is None:
-                raise NotReady(f"{builder.name} has pushed {target}, and ECR does not have it")
+                raise NotReady(f"{program.name} has pushed {target}, and ECR does not have it")
             digests[target] = digest
         self._keep_and_write(digests)
 
@@ -93,20 +103,20 @@ class PushedImages:
     def _platform(self, target: str) -> str:
         return f"linux/{'amd64' if target == 'serve-gpu' else self.architecture}"
 
-    def _log_in(self, builder: Needed) -> str:
+    def _log_in(self, program: Needed) -> str:
         with translated("ECR GetAuthorizationToken"):
             [found] = self.ecr.get_authorization_token()["authorizationData"]
         user, _, token = base64.b64decode(found["authorizationToken"]).decode().partition(":")
         registry = str(found["proxyEndpoint"]).removeprefix("https://")
         self.programs.run(
-            builder, ["login", "--username", user, "--password-stdin", registry], given=token
+            program, ["login", "--username", user, "--password-stdin", registry], given=token
         )
         return registry
 
-    def _build(self, builder: Needed, registry: str, target: str) -> None:
+    def _build(self, program: Needed, registry: str, target: str) -> None:
         image = f"{registry}/{self.installation}/{REPOSITORIES[target]}:{self._tag(target)}"
         self.programs.run(
-            builder,
+            program,
             [
                 "build",
                 "--platform",
@@ -115,12 +125,14 @@ class PushedImages:
                 target,
                 "--tag",
                 image,
+                # From a builder that docker's daemon is not itself: it pushes only what it has.
+                *(["--load"] if program is DOCKER else []),
                 ".",
             ],
             within=ROOT,
             limit_s=_BUILD_S,
         )
-        self.programs.run(builder, ["push", image], limit_s=_PUSH_S)
+        self.programs.run(program, ["push", image], limit_s=_PUSH_S)
 
     def _keep_and_write(self, digests: Mapping[str, str]) -> None:
         images = {}
@@ -153,6 +165,10 @@ class GivenImages:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         self.file.write_bytes(self.given.read_bytes())
         return Standing(done=True, says=str(self.given))
+
+    def platforms(self) -> set[str]:
+        """None: nothing is built."""
+        return set()
 
     def apply(self) -> None:
         """Nothing to do."""
@@ -192,16 +208,3 @@ def _files(root: Path) -> Iterator[Path]:
         place = root / source
         found = [place] if place.is_file() else sorted(place.rglob("*"))
         yield from (p for p in found if p.is_file() and "__pycache__" not in p.parts)
-
-
-def _builder(programs: Programs) -> Needed:
-    path = programs.environ.get("PATH")
-    found = [find(needed, path) for needed in (DOCKER, BUILDAH)]
-    for each in found:
-        if each.path and not each.fault:
-            return each.needed
-    raise ProgramMissing(
-        "neither docker nor buildah can be used: "
-        + "; ".join(str(each.fault) for each in found)
-        + ". Install one of them, or give images that are pushed already by --images"
-    )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from darkroom.cluster.installation import Installation
 from darkroom.cluster.snapshot import Snapshot, resolve
 from darkroom.deploy.access import KubeAccess
 from darkroom.deploy.account import Account
+from darkroom.deploy.builder import judged_builder
 from darkroom.deploy.cluster import Cluster, write_kubeconfig
 from darkroom.deploy.daemons import Daemons
 from darkroom.deploy.definitions import CustomResources
@@ -21,6 +22,7 @@ from darkroom.deploy.journal import Journal
 from darkroom.deploy.manifests import AppliedManifests, RenderedManifests
 from darkroom.deploy.memory import Memory
 from darkroom.deploy.models import DefaultModel
+from darkroom.deploy.node_pools import GpuLimits
 from darkroom.deploy.operators import Operator, operators_of
 from darkroom.deploy.ownership import Names
 from darkroom.deploy.preflight import Preflight, demand
@@ -132,13 +134,15 @@ class Deployment:
             installation=self.wanted.name,
             wanted=demand(
                 self.catalogue,
+                gpu_limits=GpuLimits.of_overlay(ROOT / "manifests/overlays" / self.wanted.overlay),
                 new_vpc=self.wanted.vpc is None,
                 # An existing VPC brings its own way out.
                 nat_gateways=copies if self.wanted.vpc is None else 0,
                 own_bucket=self.wanted.bucket is not None,
                 system=("t4g.large", copies),
             ),
-            images_given=self.wanted.images is not None,
+            platforms=self.images.platforms,
+            builder=partial(judged_builder, self.programs),
             snapshot=self.wanted.snapshot is not None or self.wanted.build_snapshot,
             say=self.journal.say,
             exposure=self.wanted.exposure,
@@ -193,7 +197,7 @@ class Deployment:
         )
 
     @property
-    def images(self) -> Step:
+    def images(self) -> PushedImages | GivenImages:
         if self.wanted.images is not None:
             return GivenImages(given=self.wanted.images, file=self.wanted.images_file)
         gpus = any(each.replicas.num_gpus for each in self.catalogue.runtimes.values())

@@ -1,8 +1,8 @@
 """What is looked at before anything is changed: nothing here writes."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Any
 
@@ -10,6 +10,7 @@ from darkroom.deploy import quota
 from darkroom.deploy.errors import Unfit
 from darkroom.deploy.exposure import Exposure, judged_zone
 from darkroom.deploy.leftovers import INSTALLATION_TAG
+from darkroom.deploy.node_pools import GpuLimits
 from darkroom.deploy.program import Found
 from darkroom.deploy.quota import Demand, Finding, Quota, Reading
 from darkroom.deploy.step import Standing
@@ -19,6 +20,9 @@ from records.errors import ObjectMissing, RecordsError, Unavailable, translated
 #: Families of GPU instances that our images run on, as they are preferred.
 FAMILIES = ("g5", "g6", "g6e", "g4dn")
 SPOT_ROLE = "AWSServiceRoleForEC2Spot"
+#: What asks for a quota by its code, and what lists those of a service.
+_APPLIED = ("get_service_quota", "list_service_quotas")
+_DEFAULT = ("get_aws_default_service_quota", "list_aws_default_service_quotas")
 _VCPUS = {"t4g.medium": 2, "t4g.large": 2, "t3a.large": 2}
 
 
@@ -41,7 +45,7 @@ def judged_region(region: str, offered: Iterable[str]) -> Iterator[Finding]:
     )
 
 
-def judged_programs(found: Iterable[Found], *, images_given: bool) -> Iterator[Finding]:
+def judged_programs(found: Iterable[Found], *, building: bool) -> Iterator[Finding]:
     """What is missing of the programs; of docker and buildah one is enough."""
     by_name = {each.needed.name: each for each in found}
     builders = [by_name.pop(name) for name in ("docker", "buildah") if name in by_name]
@@ -50,7 +54,7 @@ def judged_programs(found: Iterable[Found], *, images_given: bool) -> Iterator[F
             yield Finding(
                 fatal=True, text=f"{each.fault}: it {each.needed.why}. {each.needed.where}"
             )
-    if not images_given and all(each.fault for each in builders):
+    if building and all(each.fault for each in builders):
         faults = "; ".join(str(each.fault) for each in builders)
         yield Finding(fatal=True, text=f"{faults}: one of them builds the images, or say --images")
 
@@ -58,6 +62,7 @@ def judged_programs(found: Iterable[Found], *, images_given: bool) -> Iterator[F
 def demand(
     catalogue: Catalogue,
     *,
+    gpu_limits: GpuLimits,
     new_vpc: bool,
     nat_gateways: int,
     own_bucket: bool,
@@ -75,7 +80,7 @@ def demand(
     kind, count = system
     return Demand(
         gpu_nodes=ceil(gpus),
-        spot=True,
+        gpu_limits=gpu_limits,
         # One more while a node is replaced.
         system_vcpus=_VCPUS.get(kind, 4) * (count + 1),
         other_vcpus=ceil(other),
@@ -96,24 +101,35 @@ def read_quotas(
     for each in quotas:
         used, unread = _used(counts.get(each))
         try:
-            limit = _limit(service, each)
-            readings[each] = Reading(limit=limit, used=used, why=unread)
+            limit, is_default = _limit(service, each)
+            readings[each] = Reading(limit=limit, used=used, why=unread, is_default=is_default)
         except RecordsError as error:
             readings[each] = Reading(limit=None, used=used, why=str(error))
     return readings
 
 
-def _limit(service: Any, wanted: Quota) -> float:
+def _limit(service: Any, wanted: Quota) -> tuple[float, bool]:
+    """The account's own, or AWS's default, and whether it is that.
+
+    An account has a value of its own only where one was applied to it: for any other AWS says that
+    there is no such quota.
+    """
+    try:
+        return _asked(service, wanted, *_APPLIED), False
+    except ObjectMissing:
+        return _asked(service, wanted, *_DEFAULT), True
+
+
+def _asked(service: Any, wanted: Quota, get: str, listing: str) -> float:
     with translated("Service Quotas", missing=frozenset({"NoSuchResourceException"})):
         if wanted.code:
-            answer = service.get_service_quota(ServiceCode=wanted.service, QuotaCode=wanted.code)
+            answer = getattr(service, get)(ServiceCode=wanted.service, QuotaCode=wanted.code)
             return float(answer["Quota"]["Value"])
-        pages = service.get_paginator("list_service_quotas").paginate(ServiceCode=wanted.service)
-        for page in pages:
+        for page in service.get_paginator(listing).paginate(ServiceCode=wanted.service):
             for each in page["Quotas"]:
-                if wanted.called in each["QuotaName"].lower():
+                if wanted.is_called(each["QuotaName"]):
                     return float(each["Value"])
-    raise Unavailable("AWS lists no quota of that name")
+    raise ObjectMissing(f"Service Quotas, {listing}: none of that name")
 
 
 def _counts(connect: Callable[[str], Any], installation: str) -> Mapping[Quota, Callable[[], int]]:
@@ -179,7 +195,10 @@ class Preflight:
     region: str
     installation: str
     wanted: Demand
-    images_given: bool
+    #: Of the images that have to be built.
+    platforms: Callable[[], Collection[str]]
+    #: Whether they can be built here.
+    builder: Callable[[Collection[str]], Iterable[Finding]]
     snapshot: bool
     say: Callable[[str], None]
     exposure: Exposure = field(default_factory=Exposure)
@@ -204,23 +223,28 @@ class Preflight:
 
     def findings(self) -> Iterator[Finding]:
         """All judgements."""
-        yield from judged_programs(self.programs(), images_given=self.images_given)
-        if self.wanted.gpu_nodes:
-            try:
-                offered = read_families(self.connect("ec2"))
-                yield from judged_region(self.region, offered)
-            except RecordsError as error:
-                yield Finding(fatal=False, text=f"GPUs of {self.region} not readable ({error})")
+        platforms = self.platforms()
+        yield from judged_programs(self.programs(), building=bool(platforms))
+        yield from self.builder(platforms)
+        yield from self._gpus()
         yield from judged_spot_role(self.connect("iam"))
         if self.exposure:
             yield from judged_zone(self.connect("route53"), self.exposure)
         readings = read_quotas(self.connect, self.installation)
         yield from quota.judged(self.wanted, readings, self.region)
-        if self.wanted.gpu_nodes:
-            yield from self._burst(readings)
+        yield from self._burst(readings)
+
+    def _gpus(self) -> Iterator[Finding]:
+        """Also before there is a runtime for them: another region is another installation."""
+        try:
+            found = list(judged_region(self.region, read_families(self.connect("ec2"))))
+        except RecordsError as error:
+            found = [Finding(fatal=False, text=f"GPUs of {self.region} not readable ({error})")]
+        for each in found:
+            yield replace(each, fatal=each.fatal and self.wanted.gpu_nodes > 0)
 
     def _burst(self, readings: Mapping[Quota, Reading]) -> Iterator[Finding]:
-        burst = quota.largest_burst(readings, snapshot=self.snapshot)
+        burst = quota.largest_burst(self.wanted.gpu_limits, readings, snapshot=self.snapshot)
         if burst is None:
             yield Finding(fatal=False, text="the largest burst of GPU nodes: not known")
         else:
@@ -228,6 +252,6 @@ class Preflight:
             yield Finding(
                 fatal=False,
                 # CloudWatch has figures of their use, of some minutes ago; they are not read here.
-                text=f"the largest burst that the quotas allow: {nodes} GPU nodes, by {bound}; "
-                "G and VT vCPUs that others use in this account are not counted",
+                text=f"the largest burst that quotas and NodePools allow: {nodes} GPU nodes, by "
+                f"{bound}; G and VT vCPUs that others use in this account are not counted",
             )

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from darkroom.deploy.node_pools import GpuLimits
+
 
 @dataclass(frozen=True, kw_only=True)
 class Quota:
@@ -10,9 +12,9 @@ class Quota:
 
     service: str
     name: str
-    #: Empty: it is found by `called`, a part of its name in lower case.
+    #: Empty: it is found by words of its name, in lower case.
     code: str = ""
-    called: str = ""
+    called: tuple[str, ...] = ()
     #: What AWS gives a new account, where it says so.
     usual: float | None = None
 
@@ -20,6 +22,10 @@ class Quota:
     def title(self) -> str:
         """For people, who look it up by its code."""
         return f"{self.name} ({self.code})" if self.code else self.name
+
+    def is_called(self, name: str) -> bool:
+        """Whether AWS's `name` of a quota is that of this one."""
+        return all(word in name.lower() for word in self.called)
 
 
 GPU_ON_DEMAND = Quota(code="L-DB2E81BA", service="ec2", name="on-demand G and VT vCPUs", usual=0)
@@ -31,8 +37,13 @@ ADDRESSES = Quota(code="L-0263D0A3", service="ec2", name="Elastic IP addresses",
 BUCKETS = Quota(code="L-DC2B2D3D", service="s3", name="buckets in an account")
 PUBLISHES = Quota(code="L-F8E2BA85", service="sns", name="SNS messages a second")
 LAMBDAS = Quota(code="L-B99A9384", service="lambda", name="concurrent Lambdas", usual=1000)
+#: AWS's pages tell neither its code nor its name; they call the feature both "volume initialization
+#: rate" and "Provisioned Rate for Volume Initialization".
 FILL_RATE = Quota(
-    called="initialization rate", service="ebs", name="EBS volume initialisation, MiB/s together"
+    called=("rate", "initialization"),
+    service="ebs",
+    name="EBS volume initialisation, MiB/s together",
+    usual=5000,
 )
 ALL = (
     GPU_ON_DEMAND, GPU_SPOT, STANDARD, VPCS, NATS, ADDRESSES, BUCKETS, PUBLISHES, LAMBDAS,
@@ -49,8 +60,9 @@ FILL_MIB_S = 300
 class Demand:
     """What an installation may come to use at its largest."""
 
+    #: Of the runtimes that there are; 0: none of them has a GPU.
     gpu_nodes: int
-    spot: bool
+    gpu_limits: GpuLimits
     system_vcpus: int
     #: Of nodes for replicas without a GPU, and of bridges that find no room.
     other_vcpus: int
@@ -63,8 +75,8 @@ class Demand:
     def of(self, quota: Quota) -> float:
         """What it needs of one quota."""
         needs: dict[Quota, float] = {
-            GPU_ON_DEMAND: self.gpu_nodes * VCPUS_A_GPU,
-            GPU_SPOT: self.gpu_nodes * VCPUS_A_GPU if self.spot else 0,
+            GPU_ON_DEMAND: self._of_pool(self.gpu_limits.on_demand) * VCPUS_A_GPU,
+            GPU_SPOT: self._of_pool(self.gpu_limits.spot) * VCPUS_A_GPU,
             STANDARD: self.system_vcpus + self.other_vcpus,
             VPCS: int(self.new_vpc),
             NATS: 1 if self.nat_gateways else 0,
@@ -76,6 +88,10 @@ class Demand:
         }
         return needs[quota]
 
+    def _of_pool(self, limit: int) -> int:
+        """Nodes of a NodePool: without a runtime yet, all that it may make."""
+        return min(self.gpu_nodes or limit, limit)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
@@ -84,6 +100,8 @@ class Reading:
     limit: float | None
     used: float | None = None
     why: str = ""
+    #: AWS's default: no limit of the account's own can be read.
+    is_default: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,20 +118,26 @@ def judged(demand: Demand, readings: Mapping[Quota, Reading], region: str) -> It
         needed = demand.of(quota)
         if not needed:
             continue
+        of_gpus = quota in (GPU_ON_DEMAND, GPU_SPOT)
+        later = of_gpus and not demand.gpu_nodes
+        wanted = "are needed" + " by a runtime with GPUs; there is none yet" * later
         if reading.limit is None:
             usual = f", usually {quota.usual:g}" if quota.usual is not None else ""
             yield Finding(
                 fatal=False,
-                text=f"{quota.title}: not readable ({reading.why}){usual}; {needed:g} are needed",
+                text=f"{quota.title}: not readable ({reading.why}){usual}; {needed:g} {wanted}",
             )
             continue
         free = reading.limit - (reading.used or 0)
         if free < needed:
             used = f" of which {reading.used:g} are in use" if reading.used else ""
+            default = " (AWS default)" if reading.is_default else ""
             yield Finding(
-                fatal=free <= 0 and quota not in (GPU_ON_DEMAND, GPU_SPOT),
-                text=f"{quota.title}: {reading.limit:g}{used}, {needed:g} are "
-                f"needed. {raised(quota, needed + (reading.used or 0), region)}",
+                # A default knows nothing of what AWS may have added.
+                fatal=free <= 0 and not reading.is_default and not of_gpus,
+                text=f"{quota.title}: {reading.limit:g}{default}{used}, {needed:g} {wanted}. "
+                + ("AWS takes hours to days to answer. " if of_gpus else "")
+                + raised(quota, needed + (reading.used or 0), region),
             )
 
 
@@ -127,19 +151,21 @@ def raised(quota: Quota, value: float, region: str) -> str:
     )
 
 
-def largest_burst(readings: Mapping[Quota, Reading], *, snapshot: bool) -> tuple[int, str] | None:
-    """How many GPU nodes may come at once, and which quota ends it; None: not known."""
-    bounds = []
-    vcpus = [readings.get(quota) for quota in (GPU_SPOT, GPU_ON_DEMAND)]
-    if any(reading is None or reading.limit is None for reading in vcpus):
-        return None
-    together = sum(
-        int(((reading.limit or 0) - (reading.used or 0)) // VCPUS_A_GPU)
-        for reading in vcpus
-        if reading is not None
-    )
-    bounds.append((together, "spot and on-demand vCPUs of G instances"))
+def largest_burst(
+    limits: GpuLimits, readings: Mapping[Quota, Reading], *, snapshot: bool
+) -> tuple[int, str] | None:
+    """How many GPU nodes may come at once, and what ends it; None: not known."""
+    together = 0
+    for quota, most in ((GPU_SPOT, limits.spot), (GPU_ON_DEMAND, limits.on_demand)):
+        reading = readings.get(quota)
+        if reading is None or reading.limit is None:
+            return None
+        together += min(most, int((reading.limit - (reading.used or 0)) // VCPUS_A_GPU))
+    bounds = [
+        (limits.spot + limits.on_demand, "limits of the NodePools"),
+        (together, "spot and on-demand vCPUs of G instances"),
+    ]
     fill = readings.get(FILL_RATE)
     if snapshot and fill is not None and fill.limit is not None:
         bounds.append((int(fill.limit // FILL_MIB_S), FILL_RATE.name))
-    return min(bounds)
+    return min(bounds, key=lambda bound: bound[0])

@@ -32,6 +32,9 @@ def run(steps: Sequence[Step], journal: Journal, *, again: str) -> None:
             raise
         except _CAUSES as cause:
             journal.note(f"failed: {heading}: {cause}")
+            # AWS's own words, whole. Other causes may quote an address that is a permission.
+            if isinstance(cause, RecordsError) and cause.__cause__:
+                journal.note(str(cause.__cause__))
             raise StepFailed(
                 f"{heading} has failed:\n{cause}\n\nTo go on from here: {again}\n"
                 f"All that was said is in {journal.path}"

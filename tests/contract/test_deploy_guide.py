@@ -12,6 +12,7 @@ from botocore import xform_name
 
 from darkroom.cli import app
 from darkroom.deploy.access import TARGETS
+from darkroom.deploy.builder import QEMU_BY_DEBIAN, QEMU_BY_DOCKER
 from darkroom.deploy.operators import OPERATORS, chart_of
 from darkroom.deploy.program import ALL
 from darkroom.names import NAMESPACE
@@ -112,6 +113,12 @@ def test_versions_of_programs_are_those_that_are_looked_for(needed):
         assert "`docker` or `buildah`" in GUIDE
     else:
         assert f"`{needed.name}` {'.'.join(map(str, needed.at_least))}" in GUIDE
+
+
+def test_what_installs_qemu_is_what_the_first_step_says():
+    """For docker and for buildah."""
+    assert f"`{QEMU_BY_DOCKER} arm64`" in GUIDE
+    assert f"`{QEMU_BY_DEBIAN}`" in GUIDE
 
 
 def test_every_option_of_deploy_is_in_the_guide():

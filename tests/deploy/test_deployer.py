@@ -152,6 +152,10 @@ NEEDED = [
     ("iam:DeleteInstanceProfile", f"{IAM}instance-profile/demo_1234567890", {}),
     ("tag:GetResources", "*", {}),
     ("servicequotas:GetServiceQuota", "*", {}),
+    ("servicequotas:ListServiceQuotas", "*", {}),
+    # Where nothing was applied to the account.
+    ("servicequotas:GetAWSDefaultServiceQuota", "*", {}),
+    ("servicequotas:ListAWSDefaultServiceQuotas", "*", {}),
 ]
 OTHERS = {"aws:resourcetag/darkroom:installation": "another"}
 #: The same, of what is somebody else's or asks for more than it should.

@@ -116,3 +116,10 @@ def test_a_message_that_fails_again_and_again_comes_back_less_and_less_often():
 def test_a_release_that_is_nobody_s_fault_does_not_back_off():
     """Told to stop, or somebody else has the job."""
     assert Release(delay_s=0, reason="stopping").delay_of(40) == 0
+
+
+def test_what_aws_said_of_our_resources_is_not_the_reason_of_a_release():
+    """A job that is given up quotes it in its record, which its tenant reads."""
+    error = Unavailable("S3 PutObject: AccessDenied", "arn:aws:iam::1:role/bridge may not")
+    assert "role/bridge" in str(error)
+    assert verdict_for(error).reason == "S3 PutObject: AccessDenied"

@@ -1,6 +1,7 @@
 """The command line of deploying and removing, as far as it goes without Terraform."""
 
 import json
+import re
 from contextlib import nullcontext
 
 import boto3
@@ -14,6 +15,7 @@ from darkroom.deploy.changes import Changes
 from darkroom.deploy.dry_run import Rehearsal
 from darkroom.deploy.errors import Unfit
 from darkroom.deploy.preflight import Preflight
+from records.errors import Unavailable
 
 
 @pytest.fixture(autouse=True)
@@ -77,3 +79,32 @@ def test_a_dry_run_with_an_account_plans_against_the_state_if_there_is_one(monke
     against = "darkroom-dev as it is" if there else "an emulated AWS"
     assert f"planned against {against}; nothing is changed" in result.stderr
     assert planned == [("compared", ["203.0.113.7/32"]) if there else ("rehearsed", "emulated")]
+
+
+@pytest.mark.parametrize(
+    ("variables", "region", "said"),
+    [
+        ({"AWS_PROFILE": "nope"}, "us-west-2", r"profile \(nope\) could not be found"),
+        ({"AWS_ACCESS_KEY_ID": "a"}, "us-west-2", "missing: AWS_SECRET_ACCESS_KEY"),
+        ({}, "us west", "'us west' doesn't match a supported format"),
+    ],
+    ids=["a profile that is not there", "half a set of credentials", "no region"],
+)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["deploy"],
+        ["deploy", "--dry-run"],
+        ["destroy", "--yes"],
+        ["open", "ui"],
+        ["snapshot", "list"],
+    ],
+    ids=" ".join,
+)
+def test_a_mistake_in_awss_settings_is_a_sentence(monkeypatch, command, variables, region, said):
+    """The command line shows the traceback of whatever is not an error of ours."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    result = CliRunner().invoke(app, [*command, "--region", region])
+    assert isinstance(result.exception, Unavailable), result.exception
+    assert re.search(f"^AWS's settings on this machine: .*{said}", str(result.exception))

@@ -110,7 +110,25 @@ def test_an_image_is_built_for_the_nodes_architecture_and_the_token_is_given_not
     assert SECRET not in lines
     assert (tmp_path / "given").read_text() == SECRET
     assert "--platform linux/arm64 --target serve-cpu" in lines
+    # Else a builder that is not docker's own keeps it, and there is nothing to push.
+    assert "--load ." in lines
     assert f"push {REGISTRY}/demo/serve:src-" in lines
+
+
+@pytest.mark.parametrize(
+    ("answer", "platforms"),
+    [(None, set()), ("ImageNotFoundException", {"linux/arm64"}), ("AccessDenied", {"linux/arm64"})],
+)
+def test_platforms_are_those_of_images_that_ecr_does_not_have(tmp_path, answer, platforms):
+    """Before the first Terraform it has not even the repository."""
+    ecr = client("http://127.0.0.1:9", "ecr")
+    with Stubber(ecr) as stub:
+        if answer:
+            stub.add_client_error("describe_images", answer)
+        else:
+            expect(stub, there=True)
+        assert step(tmp_path, ecr).platforms() == platforms
+        stub.assert_no_pending_responses()
 
 
 def test_a_push_that_ecr_knows_nothing_of_is_said(tmp_path, folder):

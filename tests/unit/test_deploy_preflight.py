@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 
 from darkroom.deploy import quota
 from darkroom.deploy.errors import Unfit
+from darkroom.deploy.node_pools import GpuLimits
 from darkroom.deploy.preflight import (
     Preflight,
     demand,
@@ -27,10 +28,12 @@ from darkroom.deploy.quota import (
     STANDARD,
     VPCS,
     Demand,
+    Finding,
     Reading,
     judged,
     largest_burst,
 )
+from darkroom.names import OVERLAYS
 from jobs.catalogue import Catalogue
 from records.errors import Unavailable
 
@@ -41,12 +44,14 @@ NAMED = {
     "L-DC2B2D3D", "L-1216C47A",
 }  # fmt: skip
 
+NOTHING_TO_BUILD = {"platforms": set, "builder": lambda platforms: ()}
+
 
 def needs(**changed):
     """What an installation with eight GPUs needs."""
     usual = {
         "gpu_nodes": 8,
-        "spot": True,
+        "gpu_limits": GpuLimits(spot=32, on_demand=8),
         "system_vcpus": 4,
         "other_vcpus": 4,
         "new_vpc": True,
@@ -107,18 +112,20 @@ def test_an_account_that_is_full_of_vpcs_stops_it_and_an_existing_vpc_needs_none
         (64, 0, 1500, False, 16),
         (0, 0, 5000, True, 0),
         (None, 16, 5000, True, None),
+        (400, 400, None, False, 40),
+        (400, 4, None, False, 33),
     ],
 )
 def test_the_largest_burst_is_what_the_tightest_quota_allows(
     spot, on_demand, fill, snapshot, expected
 ):
-    """vCPUs of both markets together, and how many volumes are filled at full rate."""
+    """vCPUs of both markets, the NodePools' 32 and 8, how many volumes are filled at full rate."""
     readings = {
         GPU_SPOT: Reading(limit=spot),
         GPU_ON_DEMAND: Reading(limit=on_demand),
         FILL_RATE: Reading(limit=fill),
     }
-    burst = largest_burst(readings, snapshot=snapshot)
+    burst = largest_burst(needs().gpu_limits, readings, snapshot=snapshot)
     assert (burst and burst[0]) == expected
 
 
@@ -147,16 +154,16 @@ def test_one_of_docker_and_buildah_is_enough():
         else each
         for each in there
     ]
-    assert list(judged_programs(without, images_given=False)) == []
+    assert list(judged_programs(without, building=True)) == []
     none = [each for each in without if each.needed.name != "buildah"]
-    assert [each.fatal for each in judged_programs(none, images_given=False)] == [True]
-    assert list(judged_programs(none, images_given=True)) == []
+    assert [each.fatal for each in judged_programs(none, building=True)] == [True]
+    assert list(judged_programs(none, building=False)) == []
 
 
 def test_a_missing_program_stops_before_anything_is_changed():
     """With where to get it."""
     found = [Found(needed=HELM, path=None, fault="helm is not installed")]
-    [finding] = judged_programs(found, images_given=True)
+    [finding] = judged_programs(found, building=False)
     assert finding.fatal
     assert "https://helm.sh" in finding.text
 
@@ -170,6 +177,7 @@ def test_the_demand_is_what_runtimes_yaml_may_come_to():
     }
     found = demand(
         Catalogue.model_validate(entries),
+        gpu_limits=GpuLimits(spot=2, on_demand=1),
         new_vpc=True,
         nat_gateways=1,
         own_bucket=False,
@@ -180,27 +188,54 @@ def test_the_demand_is_what_runtimes_yaml_may_come_to():
 
 
 class Quotas:
-    """AWS's service of quotas, as far as it is asked."""
+    """AWS's service of quotas: what was applied to the account, and the defaults of the rest."""
 
-    def __init__(self, values):
+    def __init__(self, values, defaults=None, fill="Volume initialization rate (MiB/s)"):
         self.values = values
+        self.defaults = {} if defaults is None else defaults
+        self.fill = fill
+        self.listed = None
 
     def get_service_quota(self, *, ServiceCode, QuotaCode):  # noqa: N803  # boto3's spelling
-        if QuotaCode not in self.values:
-            raise Unavailable("AccessDenied")
-        return {"Quota": {"Value": self.values[QuotaCode]}}
+        return self._found(self.values, QuotaCode, "GetServiceQuota")
+
+    def get_aws_default_service_quota(self, *, ServiceCode, QuotaCode):  # noqa: N803
+        return self._found(self.defaults, QuotaCode, "GetAWSDefaultServiceQuota")
+
+    def _found(self, values, code, operation):
+        if code not in values:
+            answer = {"Error": {"Code": values.get("refused", "NoSuchResourceException")}}
+            raise ClientError(answer, operation)
+        return {"Quota": {"Value": values[code]}}
 
     def get_paginator(self, name):
+        self.listed = {
+            "list_service_quotas": self.values,
+            "list_aws_default_service_quotas": self.defaults,
+        }[name]
         return self
 
     def paginate(self, *, ServiceCode):  # noqa: N803
         assert ServiceCode == "ebs"
-        name = "Total provisioned Initialization Rate for volumes"
-        return [{"Quotas": [{"QuotaName": name, "Value": 5000.0}]}]
+        others = [{"QuotaName": "Concurrent snapshots per gp3 volume", "Value": 5.0}]
+        fill = [{"QuotaName": self.fill, "Value": v} for k, v in self.listed.items() if k == "fill"]
+        return [{"Quotas": others}, {"Quotas": fill}]
 
 
 class Account:
     """Whatever else is asked of it: nothing of anything, and no role of spot."""
+
+    offered = "g5.xlarge"
+
+    def get_paginator(self, name):
+        assert name == "describe_instance_type_offerings"
+        return self
+
+    def paginate(self, *, LocationType, Filters):  # noqa: N803
+        assert LocationType == "region"
+        [wanted] = Filters
+        assert "g4dn.*" in wanted["Values"]
+        return [{"InstanceTypeOfferings": [{"InstanceType": self.offered}]}]
 
     def describe_vpcs(self):
         return {"Vpcs": [{}, {}]}
@@ -218,15 +253,7 @@ class Account:
 class OldRegion(Account):
     """One with no GPU but g4dn, in an account that never had a spot instance."""
 
-    def get_paginator(self, name):
-        assert name == "describe_instance_type_offerings"
-        return self
-
-    def paginate(self, *, LocationType, Filters):  # noqa: N803
-        assert LocationType == "region"
-        [wanted] = Filters
-        assert "g4dn.*" in wanted["Values"]
-        return [{"InstanceTypeOfferings": [{"InstanceType": "g4dn.xlarge"}]}]
+    offered = "g4dn.xlarge"
 
     def get_role(self, *, RoleName):  # noqa: N803
         assert RoleName == "AWSServiceRoleForEC2Spot"
@@ -237,13 +264,41 @@ def connect(values):
     return lambda service: Quotas(values) if service == "service-quotas" else Account()
 
 
-def test_a_quota_without_a_code_is_found_by_its_name():
-    """AWS's pages do not tell that code."""
-    readings = read_quotas(connect({"L-F678F1CE": 5.0}), "demo")
-    assert readings[FILL_RATE].limit == 5000
-    assert readings[VPCS] == Reading(limit=5, used=2)
+@pytest.mark.parametrize(
+    "name", ["Volume initialization rate", "Provisioned Rate for Volume Initialization (MiB/s)"]
+)
+def test_a_quota_without_a_code_is_found_by_words_of_its_name(name):
+    """AWS's pages tell neither; they have two names of the feature."""
+    services = {"service-quotas": Quotas({"L-F678F1CE": 6.0, "fill": 5000.0}, fill=name)}
+    readings = read_quotas(lambda service: services.get(service, Account()), "demo")
+    assert readings[FILL_RATE] == Reading(limit=5000)
+    assert readings[VPCS] == Reading(limit=6, used=2)
+
+
+def test_where_nothing_was_applied_to_the_account_awss_default_is_its_limit():
+    """AWS says then that there is no such quota; that is so of most accounts."""
+    quotas = Quotas({}, defaults={"L-3819A6DF": 0.0, "fill": 5000.0})
+    services = {"service-quotas": quotas}
+    readings = read_quotas(lambda service: services.get(service, Account()), "demo")
+    assert readings[GPU_SPOT] == Reading(limit=0, is_default=True)
+    assert readings[FILL_RATE] == Reading(limit=5000, is_default=True)
+    assert readings[GPU_ON_DEMAND].limit is None
+    assert "0 (AWS default), 32 are needed" in texts({GPU_SPOT: readings[GPU_SPOT]})[0]
+
+
+def test_a_default_stops_nothing():
+    """Some services do not tell what AWS has added to it."""
+    reading = Reading(limit=5, used=5, is_default=True)
+    assert [each.fatal for each in judged(needs(), {VPCS: reading}, "us-west-2")] == [False]
+
+
+def test_a_quota_that_may_not_be_read_has_no_default_instead():
+    """The account's own may be another."""
+    quotas = Quotas({"refused": "AccessDeniedException"}, defaults={"L-3819A6DF": 0.0})
+    services = {"service-quotas": quotas}
+    readings = read_quotas(lambda service: services.get(service, Account()), "demo")
     assert readings[GPU_SPOT].limit is None
-    assert "AccessDenied" in readings[GPU_SPOT].why
+    assert "AccessDeniedException" in readings[GPU_SPOT].why
 
 
 def test_a_second_run_does_not_count_what_the_first_has_made():
@@ -290,7 +345,7 @@ def test_preflight_says_all_and_stops_for_what_cannot_work():
         region="us-west-2",
         installation="demo",
         wanted=needs(gpu_nodes=0),
-        images_given=True,
+        **NOTHING_TO_BUILD,
         snapshot=False,
         say=said.append,
     )
@@ -299,6 +354,29 @@ def test_preflight_says_all_and_stops_for_what_cannot_work():
     assert any(text.startswith("✗ helm is not installed") for text in said)
     assert any(text.startswith("✗ VPCs in a region") for text in said)
     assert any(text.startswith("! ") for text in said)
+
+
+def test_preflight_asks_whether_the_images_that_are_lacking_can_be_built():
+    """Those that are in ECR already need no builder."""
+
+    def texts_of(platforms):
+        preflight = Preflight(
+            connect=connect({}),
+            programs=list,
+            region="us-west-2",
+            installation="demo",
+            wanted=needs(gpu_nodes=0),
+            platforms=lambda: platforms,
+            builder=lambda platforms: [
+                Finding(fatal=True, text=f"no {each}") for each in platforms
+            ],
+            snapshot=False,
+            say=lambda text: None,
+        )
+        return {each.text for each in preflight.findings() if each.fatal}
+
+    assert {each for each in texts_of({"linux/arm64"}) if "arm64" in each} == {"no linux/arm64"}
+    assert not texts_of(set())
 
 
 def test_preflight_of_gpus_looks_at_region_spot_role_and_the_largest_burst():
@@ -311,7 +389,7 @@ def test_preflight_of_gpus_looks_at_region_spot_role_and_the_largest_burst():
         region="eu-south-2",
         installation="demo",
         wanted=needs(gpu_nodes=8),
-        images_given=True,
+        **NOTHING_TO_BUILD,
         snapshot=True,
         say=lambda text: None,
     )
@@ -321,25 +399,61 @@ def test_preflight_of_gpus_looks_at_region_spot_role_and_the_largest_burst():
     [spot] = [text for text in found if text.startswith("no service-linked role of spot")]
     assert not found[spot]
     [burst] = [text for text in found if text.startswith("the largest burst")]
-    assert "allow: 6 GPU nodes" in burst
+    assert "allow: 6 GPU nodes, by spot and on-demand vCPUs" in burst
     assert "that others use in this account are not counted" in burst
 
 
+def findings_of(service_quotas, **changed):
+    """Of an installation in a region with g4dn only."""
+    services = {"service-quotas": service_quotas}
+    preflight = Preflight(
+        connect=lambda service: services.get(service, OldRegion()),
+        programs=list,
+        region="eu-south-2",
+        installation="demo",
+        wanted=needs(**changed),
+        **NOTHING_TO_BUILD,
+        snapshot=False,
+        say=lambda text: None,
+    )
+    return list(preflight.findings())
+
+
 def test_preflight_of_an_account_that_tells_no_quota_knows_no_burst():
-    """And a runtime without GPUs has none to speak of."""
+    """It is said, as silence would look like enough."""
+    found = [each.text for each in findings_of(Quotas({})) if "burst" in each.text]
+    assert found == ["the largest burst of GPU nodes: not known"]
 
-    def texts_of(gpu_nodes):
-        preflight = Preflight(
-            connect=lambda service: Quotas({}) if service == "service-quotas" else OldRegion(),
-            programs=list,
-            region="eu-south-2",
-            installation="demo",
-            wanted=needs(gpu_nodes=gpu_nodes),
-            images_given=True,
-            snapshot=False,
-            say=lambda text: None,
-        )
-        return [each.text for each in preflight.findings() if "burst" in each.text]
 
-    assert texts_of(8) == ["the largest burst of GPU nodes: not known"]
-    assert texts_of(0) == []
+def test_gpus_are_looked_at_before_any_runtime_has_one_and_stop_nothing():
+    """To ask for more takes days, and another region is another installation."""
+    found = findings_of(
+        Quotas({}, defaults={"L-3819A6DF": 0.0, "L-DB2E81BA": 0.0}),
+        gpu_nodes=0,
+        gpu_limits=GpuLimits(spot=2, on_demand=1),
+    )
+    assert not any(each.fatal for each in found)
+    said = "\n".join(each.text for each in found)
+    assert "eu-south-2 has no g5, but g4dn" in said
+    assert "0 (AWS default), 8 are needed by a runtime with GPUs; there is none yet" in said
+    assert "--quota-code L-3819A6DF --desired-value 8" in said
+    assert "--quota-code L-DB2E81BA --desired-value 4" in said
+    assert "the largest burst that quotas and NodePools allow: 0 GPU nodes" in said
+    assert "EBS volume initialisation" not in said
+
+
+def test_no_more_vcpus_are_asked_for_than_the_nodepools_may_use():
+    """Each market by its own pool."""
+    wanted = needs(gpu_nodes=8, gpu_limits=GpuLimits(spot=32, on_demand=2))
+    assert (wanted.of(GPU_SPOT), wanted.of(GPU_ON_DEMAND)) == (32, 8)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_limits_are_those_that_karpenter_is_given(overlay):
+    """The patch of each overlay, as it is applied to the NodePools of the base."""
+    folder = ROOT / "manifests/overlays" / overlay
+    limits = GpuLimits.of_overlay(folder)
+    assert {"path": "gpu-limits.yaml"} in yaml.safe_load(
+        (folder / "kustomization.yaml").read_text()
+    )["patches"]
+    assert 0 < limits.on_demand <= limits.spot

@@ -2,6 +2,7 @@
 
 import subprocess
 
+import botocore.exceptions
 import httpx
 import pytest
 
@@ -9,6 +10,7 @@ from darkroom.deploy.errors import DeployError, StepFailed
 from darkroom.deploy.journal import Journal
 from darkroom.deploy.runner import run
 from darkroom.deploy.step import Standing, Undoing
+from records.errors import translated
 
 AGAIN = "darkroom deploy --name demo"
 
@@ -177,3 +179,23 @@ def test_a_defect_of_ours_is_not_dressed_up_as_a_failed_step(journal):
 
     with pytest.raises(ZeroDivisionError):
         run([Wrong(World(), "cluster")], journal, again=AGAIN)
+
+
+def test_what_aws_said_is_shown_in_short_and_is_in_the_log_whole(journal):
+    """The code alone, InvalidParameterValue, does not tell which parameter."""
+    message = "Value (a) for parameter subnetId is invalid. " + "x" * 1000
+
+    class Refused(Piece):
+        def check(self):
+            answer = {"Error": {"Code": "InvalidParameterValue", "Message": message}}
+            with translated("EC2, the builder"):
+                raise botocore.exceptions.ClientError(answer, "RunInstances")
+
+    with pytest.raises(StepFailed) as raised:
+        run([Refused(World(), "cluster")], journal, again=AGAIN)
+    short = (
+        "EC2, the builder, RunInstances: InvalidParameterValue: Value (a) for parameter subnetId"
+    )
+    assert short in str(raised.value)
+    assert "x" * 1000 not in str(raised.value)
+    assert message in journal.path.read_text()

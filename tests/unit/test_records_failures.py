@@ -201,9 +201,24 @@ def test_only_who_reads_an_object_can_miss_one():
 
 
 def test_an_outage_says_what_was_done_and_why_it_failed():
-    """One line in a log is enough to see where to look."""
-    with pytest.raises(Unavailable, match="SNS Publish: AccessDenied"), translated("SNS Publish"):
-        raise refused("AccessDenied")
+    """One line in a log is enough to see where to look: also which of several calls it was."""
+    denied = ClientError({"Error": {"Code": "AccessDenied", "Message": "no policy"}}, "Publish")
+    with pytest.raises(Unavailable) as raised, translated("SNS Publish"):
+        raise denied
+    assert str(raised.value) == "SNS Publish: AccessDenied: no policy"
+    with pytest.raises(Unavailable) as raised, translated("SNS, topic a"):
+        raise denied
+    assert str(raised.value) == "SNS, topic a, Publish: AccessDenied: no policy"
+
+
+def test_of_a_long_message_the_beginning_is_said_and_the_cause_has_it_whole():
+    """EC2's refusals end with a thousand characters that only `sts` can read."""
+    message = "You are not authorized. Encoded authorization failure message: " + "x" * 1000
+    error = ClientError({"Error": {"Code": "UnauthorizedOperation", "Message": message}}, "Run")
+    with pytest.raises(Unavailable) as raised, translated("EC2 Run"):
+        raise error
+    assert str(raised.value).endswith("Encoded authorization failure message: [...]")
+    assert message in str(raised.value.__cause__)
 
 
 @pytest.mark.parametrize(
