@@ -2,6 +2,8 @@
 
 data "aws_availability_zones" "available" {
   state = "available"
+  # EKS puts no control plane there. By id: a zone's name is another one in each account.
+  exclude_zone_ids = ["cac1-az3", "use1-az3", "usw1-az2"]
 
   # Local Zones have neither EKS control planes nor GPUs.
   filter {
@@ -13,8 +15,9 @@ data "aws_availability_zones" "available" {
 locals {
   own_vpc  = var.vpc == null
   vpc_cidr = "10.0.0.0/16"
-  # Three, by position: a GPU that one zone has run out of may be there in another.
-  zones = local.own_vpc ? slice(data.aws_availability_zones.available.names, 0, 3) : []
+  # Three, by position: a GPU that one zone has run out of may be there in another. us-west-1 has two.
+  found = data.aws_availability_zones.available.names
+  zones = local.own_vpc ? slice(local.found, 0, min(3, length(local.found))) : []
   nats  = local.own_vpc ? (var.nat_per_zone ? local.zones : slice(local.zones, 0, 1)) : []
 
   vpc_id          = local.own_vpc ? aws_vpc.this[0].id : var.vpc.id
@@ -30,6 +33,13 @@ resource "aws_vpc" "this" {
   enable_dns_support   = true
 
   tags = { Name = var.name }
+
+  lifecycle {
+    precondition {
+      condition     = length(local.zones) >= 2
+      error_message = "${var.region} has fewer than two zones that EKS takes: choose another region."
+    }
+  }
 }
 
 # Nobody uses it: without rules it lets nothing through.

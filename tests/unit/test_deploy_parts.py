@@ -150,8 +150,14 @@ def test_terraform_is_given_only_what_was_said():
     ] == "weights"  # fmt: skip
 
 
-def subnet(name, zone):
-    return {"SubnetId": name, "AvailabilityZone": zone}
+def subnet(name, zone, zone_id="usw2-az1", free=251, **more):
+    return {
+        "SubnetId": name,
+        "AvailabilityZone": zone,
+        "AvailabilityZoneId": zone_id,
+        "AvailableIpAddressCount": free,
+        **more,
+    }
 
 
 def table(name, subnets, **route):
@@ -170,8 +176,37 @@ def test_of_an_existing_vpc_the_subnets_behind_nat_are_used():
         table("rtb-2", ["one"], NatGatewayId="nat-1"),
         table("rtb-3", ["two"], TransitGatewayId="tgw-1"),
     ]
-    found = chosen("vpc-1", subnets, tables)
+    found = chosen("vpc-1", subnets, tables, "demo")
     assert (found.subnet_ids, found.route_table_ids) == (["one", "two"], ["rtb-2", "rtb-3"])
+
+
+def test_a_zone_without_control_planes_is_no_zone_of_a_cluster():
+    """By the zone's id: us-east-1a is use1-az3 in one account and not in another."""
+    subnets = [
+        subnet("one", "us-east-1a", "use1-az3"),
+        subnet("two", "us-east-1b", "use1-az1"),
+        subnet("three", "us-east-1c", "use1-az2"),
+    ]
+    tables = [table("rtb-1", ["one", "two", "three"], NatGatewayId="nat-1")]
+    assert chosen("vpc-1", subnets, tables, "demo").subnet_ids == ["two", "three"]
+    with pytest.raises(Unfit, match=r"1 zones; EKS wants 2, and none of .*use1-az3"):
+        chosen("vpc-1", subnets[:2], tables, "demo")
+
+
+def test_of_several_subnets_in_a_zone_the_one_with_most_addresses_is_used():
+    """A /28 for endpoints is none for pods."""
+    subnets = [subnet("a-small", "a", free=11), subnet("b-wide", "a", free=4000), subnet("c", "b")]
+    tables = [table("rtb-1", ["a-small", "b-wide", "c"], NatGatewayId="nat-1")]
+    assert chosen("vpc-1", subnets, tables, "demo").subnet_ids == ["b-wide", "c"]
+
+
+def test_a_cluster_does_not_move_when_addresses_are_used_up():
+    """Its node group cannot: it would be made anew."""
+    tags = [{"Key": "karpenter.sh/discovery", "Value": "demo"}]
+    subnets = [subnet("a", "a", free=4000), subnet("b", "a", free=11, Tags=tags), subnet("c", "b")]
+    tables = [table("rtb-1", ["a", "b", "c"], NatGatewayId="nat-1")]
+    assert chosen("vpc-1", subnets, tables, "demo").subnet_ids == ["b", "c"]
+    assert chosen("vpc-1", subnets, tables, "other").subnet_ids == ["a", "c"]
 
 
 def test_a_public_load_balancer_is_put_into_the_subnets_with_an_internet_gateway():
@@ -181,17 +216,18 @@ def test_a_public_load_balancer_is_put_into_the_subnets_with_an_internet_gateway
         table("rtb-1", ["out-a", "out-b"], GatewayId="igw-1"),
         table("rtb-2", ["one-a", "two-b"], NatGatewayId="nat-1"),
     ]
-    assert chosen("vpc-1", subnets, tables, public=True).public_subnet_ids == ["out-a", "out-b"]
-    assert chosen("vpc-1", subnets, tables).public_subnet_ids == ()
+    found = chosen("vpc-1", subnets, tables, "demo", public=True)
+    assert found.public_subnet_ids == ["out-a", "out-b"]
+    assert chosen("vpc-1", subnets, tables, "demo").public_subnet_ids == ()
     with pytest.raises(Unfit, match="internet gateway in 1 zones"):
-        chosen("vpc-1", subnets[:3], tables, public=True)
+        chosen("vpc-1", subnets[:3], tables, "demo", public=True)
 
 
 def test_a_vpc_with_too_few_zones_is_refused_with_what_it_lacks():
     """EKS wants two."""
     tables = [table("rtb-2", ["one"], NatGatewayId="nat-1", State="blackhole")]
     with pytest.raises(Unfit, match="in 0 zones; EKS wants 2"):
-        chosen("vpc-1", [subnet("one", "a")], tables)
+        chosen("vpc-1", [subnet("one", "a")], tables, "demo")
 
 
 def test_a_token_is_a_signed_question_that_names_the_cluster():

@@ -117,6 +117,10 @@ run "by_default" {
     error_message = "One NAT gateway for three zones."
   }
   assert {
+    condition     = data.aws_availability_zones.available.exclude_zone_ids == toset(["cac1-az3", "use1-az3", "usw1-az2"])
+    error_message = "EKS refuses a control plane in these zones."
+  }
+  assert {
     condition     = length(aws_vpc_endpoint.interface) == 0 && toset(keys(aws_vpc_endpoint.gateway)) == toset(["s3", "dynamodb"])
     error_message = "Gateway endpoints only: the others cost."
   }
@@ -148,6 +152,22 @@ run "one_nat_gateway_per_zone" {
   assert {
     condition     = length(aws_nat_gateway.this) == 3
     error_message = "One for each zone."
+  }
+}
+
+run "two_zones" {
+  command = plan
+  variables {
+    nat_per_zone = true
+  }
+  override_data {
+    target = data.aws_availability_zones.available
+    values = { names = ["us-west-1a", "us-west-1c"] }
+  }
+
+  assert {
+    condition     = join(" ", aws_subnet.private[*].availability_zone) == "us-west-1a us-west-1c" && length(aws_subnet.public) == 2 && length(aws_nat_gateway.this) == 2
+    error_message = "A region with two zones has a network in both."
   }
 }
 
