@@ -18,7 +18,10 @@ _PARALLEL = "-parallelism=30"
 _LOCKED = "Error acquiring the state lock"
 _NO_STATE = "No state file was found"
 _LOCK_LINE = re.compile(r"^[\s│]*(ID|Operation|Who|Created):\s+(.*?)\s*$", re.MULTILINE)
-_EXISTS = re.compile(r"already ?exists|AlreadyOwnedByYou|ResourceInUse|ResourceConflict", re.I)
+#: A route that is there is somebody's endpoint in a VPC that was there: nothing to take over.
+_EXISTS = re.compile(
+    r"(?<!Route)already ?exists|AlreadyOwnedByYou|ResourceInUse|ResourceConflict", re.I
+)
 #: What the module reads beside itself, two folders up.
 BESIDE = ("build", "records", "runtimes.yaml")
 _ADDRESS = re.compile(r"^[\s│]*with ([^\s,]+),", re.MULTILINE)

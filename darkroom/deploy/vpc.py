@@ -1,10 +1,12 @@
 """An existing VPC: which of its subnets nodes can live in."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from darkroom.deploy.errors import Unfit
+from darkroom.deploy.leftovers import INSTALLATION_TAG
 from darkroom.deploy.wanted import Vpc
 from records.errors import translated
 
@@ -19,7 +21,21 @@ def read_vpc(ec2: Any, vpc: str, installation: str, *, public: bool = False) -> 
     with translated(f"EC2, {vpc}"):
         subnets = ec2.describe_subnets(Filters=mine)["Subnets"]
         tables = ec2.describe_route_tables(Filters=mine)["RouteTables"]
-    return chosen(vpc, subnets, tables, installation, public=public)
+        endpoints = ec2.describe_vpc_endpoints(Filters=mine)["VpcEndpoints"]
+    found = chosen(vpc, subnets, tables, installation, public=public)
+    return replace(found, gateway_endpoints=missing(found, endpoints, installation))
+
+
+def missing(vpc: Vpc, endpoints: Iterable[Mapping[str, Any]], installation: str) -> list[str]:
+    """Gateway endpoints that none but the installation itself has put into the route tables."""
+    own = {"Key": INSTALLATION_TAG, "Value": installation}
+    there = {
+        each["ServiceName"].rpartition(".")[2]
+        for each in endpoints
+        if own not in each.get("Tags", ())
+        and not set(vpc.route_table_ids).isdisjoint(each.get("RouteTableIds", ()))
+    }
+    return [service for service in vpc.gateway_endpoints if service not in there]
 
 
 def chosen(

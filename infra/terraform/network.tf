@@ -23,6 +23,8 @@ locals {
   vpc_id          = local.own_vpc ? aws_vpc.this[0].id : var.vpc.id
   subnet_ids      = local.own_vpc ? aws_subnet.private[*].id : var.vpc.subnet_ids
   route_table_ids = local.own_vpc ? aws_route_table.private[*].id : var.vpc.route_table_ids
+
+  gateway_endpoints = local.own_vpc ? toset(["s3", "dynamodb"]) : length(var.vpc.route_table_ids) > 0 ? var.vpc.gateway_endpoints : toset([])
 }
 
 resource "aws_vpc" "this" {
@@ -148,7 +150,7 @@ resource "aws_route_table_association" "private" {
 
 # Cost nothing, and keep weights and images off the NAT gateway, which is paid by the gigabyte.
 resource "aws_vpc_endpoint" "gateway" {
-  for_each = length(local.route_table_ids) > 0 || local.own_vpc ? toset(["s3", "dynamodb"]) : toset([])
+  for_each = local.gateway_endpoints
 
   vpc_id            = local.vpc_id
   service_name      = "${local.endpoint_prefix}.${local.region}.${each.key}"

@@ -17,7 +17,6 @@ from darkroom.deploy.models import DefaultModel
 from darkroom.deploy.snapshot_step import kubernetes_version
 from darkroom.deploy.terraform import explained, unknown_to_state
 from darkroom.deploy.token import token
-from darkroom.deploy.vpc import chosen
 from darkroom.deploy.wanted import Wanted
 from darkroom.emulator import client
 from records.errors import Unavailable
@@ -51,6 +50,12 @@ EXISTS = """
 │   on storage.tf line 13, in resource "aws_s3_bucket" "this":
 ╵
 ╷
+│ Error: creating EC2 VPC Endpoint: api error RouteAlreadyExists: route table rtb-1 already has
+│
+│   with aws_vpc_endpoint.gateway["s3"],
+│   on network.tf line 150, in resource "aws_vpc_endpoint" "gateway":
+╵
+╷
 │ Error: creating VPC: VpcLimitExceeded
 │
 │   with aws_vpc.this[0],
@@ -68,7 +73,7 @@ def test_a_lock_is_explained_and_breaking_it_is_left_to_a_person():
 
 
 def test_names_that_are_taken_are_told_from_other_failures():
-    """A quota is not something to take over."""
+    """A quota is not something to take over, nor is a route of somebody else's endpoint."""
     assert unknown_to_state(EXISTS) == [
         'aws_iam_role.this["api"]',
         'aws_s3_bucket.this["outputs"]',
@@ -148,86 +153,6 @@ def test_terraform_is_given_only_what_was_said():
     assert Wanted(name="demo", region="us-west-2", bucket="weights").variables()[
         "models_bucket"
     ] == "weights"  # fmt: skip
-
-
-def subnet(name, zone, zone_id="usw2-az1", free=251, **more):
-    return {
-        "SubnetId": name,
-        "AvailabilityZone": zone,
-        "AvailabilityZoneId": zone_id,
-        "AvailableIpAddressCount": free,
-        **more,
-    }
-
-
-def table(name, subnets, **route):
-    return {
-        "RouteTableId": name,
-        "Associations": [{"SubnetId": each} for each in subnets],
-        "Routes": [{"DestinationCidrBlock": "0.0.0.0/0", **route}],
-    }
-
-
-def test_of_an_existing_vpc_the_subnets_behind_nat_are_used():
-    """Not those that have an internet gateway: nodes have no public address."""
-    subnets = [subnet("public", "a"), subnet("one", "a"), subnet("two", "b")]
-    tables = [
-        table("rtb-1", ["public"], GatewayId="igw-1"),
-        table("rtb-2", ["one"], NatGatewayId="nat-1"),
-        table("rtb-3", ["two"], TransitGatewayId="tgw-1"),
-    ]
-    found = chosen("vpc-1", subnets, tables, "demo")
-    assert (found.subnet_ids, found.route_table_ids) == (["one", "two"], ["rtb-2", "rtb-3"])
-
-
-def test_a_zone_without_control_planes_is_no_zone_of_a_cluster():
-    """By the zone's id: us-east-1a is use1-az3 in one account and not in another."""
-    subnets = [
-        subnet("one", "us-east-1a", "use1-az3"),
-        subnet("two", "us-east-1b", "use1-az1"),
-        subnet("three", "us-east-1c", "use1-az2"),
-    ]
-    tables = [table("rtb-1", ["one", "two", "three"], NatGatewayId="nat-1")]
-    assert chosen("vpc-1", subnets, tables, "demo").subnet_ids == ["two", "three"]
-    with pytest.raises(Unfit, match=r"1 zones; EKS wants 2, and none of .*use1-az3"):
-        chosen("vpc-1", subnets[:2], tables, "demo")
-
-
-def test_of_several_subnets_in_a_zone_the_one_with_most_addresses_is_used():
-    """A /28 for endpoints is none for pods."""
-    subnets = [subnet("a-small", "a", free=11), subnet("b-wide", "a", free=4000), subnet("c", "b")]
-    tables = [table("rtb-1", ["a-small", "b-wide", "c"], NatGatewayId="nat-1")]
-    assert chosen("vpc-1", subnets, tables, "demo").subnet_ids == ["b-wide", "c"]
-
-
-def test_a_cluster_does_not_move_when_addresses_are_used_up():
-    """Its node group cannot: it would be made anew."""
-    tags = [{"Key": "karpenter.sh/discovery", "Value": "demo"}]
-    subnets = [subnet("a", "a", free=4000), subnet("b", "a", free=11, Tags=tags), subnet("c", "b")]
-    tables = [table("rtb-1", ["a", "b", "c"], NatGatewayId="nat-1")]
-    assert chosen("vpc-1", subnets, tables, "demo").subnet_ids == ["b", "c"]
-    assert chosen("vpc-1", subnets, tables, "other").subnet_ids == ["a", "c"]
-
-
-def test_a_public_load_balancer_is_put_into_the_subnets_with_an_internet_gateway():
-    """One in each zone; too few are refused, as AWS would after minutes."""
-    subnets = [subnet(name, name[-1]) for name in ("one-a", "two-b", "out-a", "out-b")]
-    tables = [
-        table("rtb-1", ["out-a", "out-b"], GatewayId="igw-1"),
-        table("rtb-2", ["one-a", "two-b"], NatGatewayId="nat-1"),
-    ]
-    found = chosen("vpc-1", subnets, tables, "demo", public=True)
-    assert found.public_subnet_ids == ["out-a", "out-b"]
-    assert chosen("vpc-1", subnets, tables, "demo").public_subnet_ids == ()
-    with pytest.raises(Unfit, match="internet gateway in 1 zones"):
-        chosen("vpc-1", subnets[:3], tables, "demo", public=True)
-
-
-def test_a_vpc_with_too_few_zones_is_refused_with_what_it_lacks():
-    """EKS wants two."""
-    tables = [table("rtb-2", ["one"], NatGatewayId="nat-1", State="blackhole")]
-    with pytest.raises(Unfit, match="in 0 zones; EKS wants 2"):
-        chosen("vpc-1", [subnet("one", "a")], tables, "demo")
 
 
 def test_a_token_is_a_signed_question_that_names_the_cluster():

@@ -186,8 +186,24 @@ run "existing_vpc" {
     error_message = "The cluster is in the given subnets."
   }
   assert {
+    condition     = toset(keys(aws_vpc_endpoint.gateway)) == toset(["s3", "dynamodb"])
+    error_message = "The given route tables get what they lack."
+  }
+  assert {
     condition     = toset(keys(aws_ec2_tag.discovery)) == toset(["subnet-1", "subnet-2"])
     error_message = "Karpenter finds the given subnets by their tag."
+  }
+}
+
+run "existing_vpc_with_an_endpoint" {
+  command = plan
+  variables {
+    vpc = { id = "vpc-1", subnet_ids = ["subnet-1", "subnet-2"], route_table_ids = ["rtb-1"], gateway_endpoints = ["dynamodb"] }
+  }
+
+  assert {
+    condition     = keys(aws_vpc_endpoint.gateway) == ["dynamodb"]
+    error_message = "What the route tables have is not made a second time."
   }
 }
 
