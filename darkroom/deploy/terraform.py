@@ -90,6 +90,14 @@ class Terraform:
                 return []
             raise
 
+    def known(self) -> set[str]:
+        """Every word of the state that may be an id or an ARN of what it knows."""
+        found = json.loads(self._run("show", "-json", private=True).output)
+        resources = found.get("values", {}).get("root_module", {}).get("resources", ())
+        return {
+            word for each in resources for word in each["values"].values() if isinstance(word, str)
+        }
+
     def unlock(self, lock: str) -> None:
         """Break the lock of that id: a person has said that nobody holds it any more."""
         self._run("force-unlock", "-force", lock)

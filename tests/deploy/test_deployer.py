@@ -152,6 +152,7 @@ NEEDED = [
     ("eks:CreateCluster", regional("eks", "cluster/demo"), {}),
     ("eks:CreateNodegroup", regional("eks", "cluster/demo"), {}),
     ("eks:DescribeAddon", regional("eks", "addon/demo/vpc-cni/a"), {}),
+    ("eks:ListPodIdentityAssociations", regional("eks", "cluster/demo"), {}),
     ("eks:DeletePodIdentityAssociation", regional("eks", "podidentityassociation/demo/a"), {}),
     ("iam:CreateRole", f"{IAM}role/demo-bridge", BOUNDED),
     ("iam:PutRolePolicy", f"{IAM}role/demo-bridge", BOUNDED),

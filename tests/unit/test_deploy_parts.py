@@ -88,7 +88,7 @@ def test_what_a_killed_terraform_made_is_imported_by_the_names_of_the_plan():
          {"cluster_name": "demo", "node_group_name": "system"}),
     )  # fmt: skip
     adoption = Adoption.of(
-        ['aws_iam_role.this["api"]', "aws_eks_node_group.system"], plan, secrets=None
+        ['aws_iam_role.this["api"]', "aws_eks_node_group.system"], plan, connect=None
     )
     assert json.loads(adoption.blocks())["import"] == [
         {"to": 'aws_iam_role.this["api"]', "id": "demo-api"},
@@ -100,7 +100,7 @@ def test_what_has_no_name_of_its_own_is_left_to_a_person():
     """With its address."""
     plan = planned(("aws_vpc.this", "aws_vpc", {}))
     with pytest.raises(ProgramFailed, match=r"aws_vpc\.this is there"):
-        Adoption.of(["aws_vpc.this"], plan, secrets=None)
+        Adoption.of(["aws_vpc.this"], plan, connect=None)
 
 
 def planned(*resources):
