@@ -84,7 +84,8 @@ def _rank(installation: str, subnet: Mapping[str, Any]) -> tuple[bool, int, str]
     Free addresses count by powers of two: a public subnet bears no mark, and its load balancer
     should not move for one address more or less.
     """
-    marked = {"Key": "karpenter.sh/discovery", "Value": installation} in subnet.get("Tags", ())
+    mark = f"karpenter.sh/discovery/{installation}"
+    marked = any(tag["Key"] == mark for tag in subnet.get("Tags", ()))
     free: int = subnet["AvailableIpAddressCount"]
     return not marked, -free.bit_length(), subnet["SubnetId"]
 

@@ -20,6 +20,9 @@ locals {
   zones = local.own_vpc ? slice(local.found, 0, min(3, length(local.found))) : []
   nats  = local.own_vpc ? (var.nat_per_zone ? local.zones : slice(local.zones, 0, 1)) : []
 
+  # Karpenter finds subnets by it. The name is in the key: a subnet that two clusters share has both.
+  discovery = "karpenter.sh/discovery/${var.name}"
+
   vpc_id          = local.own_vpc ? aws_vpc.this[0].id : var.vpc.id
   subnet_ids      = local.own_vpc ? aws_subnet.private[*].id : var.vpc.subnet_ids
   route_table_ids = local.own_vpc ? aws_route_table.private[*].id : var.vpc.route_table_ids
@@ -68,7 +71,7 @@ resource "aws_subnet" "private" {
 
   tags = {
     Name                              = "${var.name}-private-${local.zones[count.index]}"
-    "karpenter.sh/discovery"          = var.name
+    (local.discovery)                 = var.name
     "kubernetes.io/role/internal-elb" = "1"
   }
 }
@@ -195,11 +198,11 @@ resource "aws_vpc_endpoint" "interface" {
   tags                = { Name = "${var.name}-${each.key}" }
 }
 
-# Karpenter finds subnets by tag; those of an existing VPC get it here.
+# Those of an existing VPC, perhaps beside another cluster's tag.
 resource "aws_ec2_tag" "discovery" {
   for_each = local.own_vpc ? toset([]) : toset(var.vpc.subnet_ids)
 
   resource_id = each.key
-  key         = "karpenter.sh/discovery"
+  key         = local.discovery
   value       = var.name
 }

@@ -25,8 +25,8 @@ BOUNDED = {"iam:permissionsboundary": f"{IAM}policy/demo-boundary"}
 OURS = {"aws:resourcetag/darkroom:installation": "demo"}
 TO_BE_OURS = {"aws:requesttag/darkroom:installation": "demo"}
 FOUND_BY_KARPENTER = {
-    "aws:requesttag/karpenter.sh/discovery": "demo",
-    "aws:tagkeys": ["karpenter.sh/discovery"],
+    "aws:requesttag/karpenter.sh/discovery/demo": "demo",
+    "aws:tagkeys": ["karpenter.sh/discovery/demo"],
 }
 BUILDING = {"aws:requesttag/darkroom:snapshot-build": "demo"}
 
@@ -128,8 +128,8 @@ NEEDED = [
         "ec2:DeleteTags",
         EC2 + "subnet/subnet-1",
         {
-            "aws:resourcetag/karpenter.sh/discovery": "demo",
-            "aws:tagkeys": ["karpenter.sh/discovery"],
+            "aws:resourcetag/karpenter.sh/discovery/demo": "demo",
+            "aws:tagkeys": ["karpenter.sh/discovery/demo"],
         },
     ),
     ("ec2:CreateRoute", EC2 + "route-table/rtb-1", OURS),
@@ -195,7 +195,10 @@ REFUSED = [
     (
         "ec2:CreateTags",
         EC2 + "subnet/subnet-1",
-        FOUND_BY_KARPENTER | {"aws:requesttag/karpenter.sh/discovery": "another"},
+        {
+            "aws:requesttag/karpenter.sh/discovery/another": "another",
+            "aws:tagkeys": ["karpenter.sh/discovery/another"],
+        },
     ),
     # More than the one tag would make the subnet one that may be deleted.
     (
@@ -203,12 +206,12 @@ REFUSED = [
         EC2 + "subnet/subnet-1",
         FOUND_BY_KARPENTER
         | TO_BE_OURS
-        | {"aws:tagkeys": ["karpenter.sh/discovery", "darkroom:installation"]},
+        | {"aws:tagkeys": ["karpenter.sh/discovery/demo", "darkroom:installation"]},
     ),
     (
         "ec2:DeleteTags",
         EC2 + "subnet/subnet-1",
-        {"aws:resourcetag/karpenter.sh/discovery": "demo", "aws:tagkeys": ["Name"]},
+        {"aws:resourcetag/karpenter.sh/discovery/demo": "demo", "aws:tagkeys": ["Name"]},
     ),
     ("ec2:CreateTags", EC2 + "security-group/sg-1", TO_BE_OURS | OTHERS),
     ("ec2:DeleteSecurityGroup", EC2 + "security-group/sg-1", {}),

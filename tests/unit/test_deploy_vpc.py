@@ -61,7 +61,7 @@ def test_of_several_subnets_in_a_zone_the_one_with_most_addresses_is_used():
 
 def test_a_cluster_does_not_move_when_addresses_are_used_up():
     """Its node group cannot: it would be made anew."""
-    tags = [{"Key": "karpenter.sh/discovery", "Value": "demo"}]
+    tags = [{"Key": "karpenter.sh/discovery/demo", "Value": "demo"}]
     subnets = [subnet("a", "a", free=4000), subnet("b", "a", free=11, Tags=tags), subnet("c", "b")]
     tables = [table("rtb-1", ["a", "b", "c"], NatGatewayId="nat-1")]
     assert chosen("vpc-1", subnets, tables, "demo").subnet_ids == ["b", "c"]

@@ -193,6 +193,10 @@ run "existing_vpc" {
     condition     = toset(keys(aws_ec2_tag.discovery)) == toset(["subnet-1", "subnet-2"])
     error_message = "Karpenter finds the given subnets by their tag."
   }
+  assert {
+    condition     = alltrue([for tag in aws_ec2_tag.discovery : tag.key == "karpenter.sh/discovery/demo"])
+    error_message = "A tag of the installation's own: another in the same subnets would overwrite it."
+  }
 }
 
 run "existing_vpc_with_an_endpoint" {
