@@ -5,15 +5,16 @@ that is taken now, so that the next apply would fail; with an `import` block it 
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from darkroom.deploy.errors import ProgramFailed
 from records.errors import translated
 
+Connect = Callable[[str], Any]
 #: Resource type -> how Terraform wants such a thing named in an import. What is not here has no
-#: name that could be taken: it can be made a second time, and `destroy` finds the first by tag.
+#: name that could be taken: it can be made a second time, and `strays` finds the first by tag.
 IMPORT_IDS: Mapping[str, str] = {
     "aws_cloudformation_stack": "{name}",
     "aws_cloudwatch_event_rule": "{name}",
@@ -31,8 +32,6 @@ IMPORT_IDS: Mapping[str, str] = {
     "aws_lambda_permission": "{function_name}/{statement_id}",
     "aws_s3_bucket": "{bucket}",
 }
-#: Its id in an import ends in six characters that only AWS knows.
-_WITH_ARN = "aws_secretsmanager_secret"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,13 +41,13 @@ class Adoption:
     ids: Mapping[str, str]
 
     @classmethod
-    def of(cls, addresses: Sequence[str], plan: Mapping[str, Any], secrets: Any) -> "Adoption":
+    def of(cls, addresses: Sequence[str], plan: Mapping[str, Any], connect: Connect) -> "Adoption":
         """By the values that the plan gives them; `ProgramFailed` names what has no name."""
         values = {
             each["address"]: (each["type"], each.get("values", {}))
             for each in plan["planned_values"]["root_module"]["resources"]
         }
-        return cls(ids=dict(_named(addresses, values, secrets)))
+        return cls(ids=dict(_named(addresses, values, connect)))
 
     def blocks(self) -> str:
         """Terraform's configuration that imports them, as JSON."""
@@ -56,14 +55,37 @@ class Adoption:
         return json.dumps({"import": imports}, indent=2) + "\n"
 
 
+def _secret(connect: Connect, given: Mapping[str, Any]) -> str:
+    """Its ARN ends in six characters that only AWS knows."""
+    name = given["name"]
+    with translated(f"Secrets Manager, {name}"):
+        return str(connect("secretsmanager").describe_secret(SecretId=name)["ARN"])
+
+
+def _association(connect: Connect, given: Mapping[str, Any]) -> str:
+    """By the id that EKS gave it; a service account has one at most."""
+    cluster, account = given["cluster_name"], given["service_account"]
+    with translated(f"EKS, the association of {account}"):
+        [found] = connect("eks").list_pod_identity_associations(
+            clusterName=cluster, namespace=given["namespace"], serviceAccount=account
+        )["associations"]
+    return f"{cluster},{found['associationId']}"
+
+
+#: Resource type -> who asks AWS for the id that nobody else knows.
+_ASKED: Mapping[str, Callable[[Connect, Mapping[str, Any]], str]] = {
+    "aws_eks_pod_identity_association": _association,
+    "aws_secretsmanager_secret": _secret,
+}
+
+
 def _named(
-    addresses: Sequence[str], values: Mapping[str, tuple[str, Mapping[str, Any]]], secrets: Any
+    addresses: Sequence[str], values: Mapping[str, tuple[str, Mapping[str, Any]]], connect: Connect
 ) -> Iterator[tuple[str, str]]:
     for address in addresses:
         kind, given = values.get(address, ("", {}))
-        if kind == _WITH_ARN:
-            with translated(f"Secrets Manager, {given['name']}"):
-                yield address, secrets.describe_secret(SecretId=given["name"])["ARN"]
+        if kind in _ASKED:
+            yield address, _ASKED[kind](connect, given)
             continue
         try:
             yield address, IMPORT_IDS[kind].format_map(given)

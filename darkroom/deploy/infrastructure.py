@@ -9,6 +9,7 @@ from darkroom.deploy.adoption import Adoption
 from darkroom.deploy.changes import Changes
 from darkroom.deploy.errors import ProgramFailed
 from darkroom.deploy.step import Standing
+from darkroom.deploy.strays import told
 from darkroom.deploy.terraform import Terraform, unknown_to_state
 
 #: What clients have put there: it outlives the installation unless somebody says otherwise.
@@ -25,10 +26,12 @@ class Infrastructure:
     """One apply of infra/terraform; its outputs are written down for the steps that follow."""
 
     terraform: Terraform
-    secrets: Any
+    connect: Callable[[str], Any]
+    installation: str
     outputs: Path
     #: Makes the Lambda's zip if it is not there.
     package: Callable[[], object]
+    say: Callable[[str], None]
     #: Writes down what it is made with, for whoever removes it.
     remember: Callable[[], object] = lambda: None
     #: A lock that a person says nobody holds.
@@ -38,7 +41,6 @@ class Infrastructure:
     delete_data: bool = False
     #: Whether a plan may take away what only a person gives up.
     allow_destroy: bool = False
-    say: Callable[[str], None] = lambda _: None
 
     name = "AWS resources (Terraform)"
     takes = "15 to 25 minutes the first time"
@@ -50,7 +52,7 @@ class Infrastructure:
             self._judge(self.terraform)
             return Standing(done=False)
         self.remember()
-        self._write_outputs()
+        self._finish()
         return Standing(done=True, says="as planned")
 
     def apply(self) -> None:
@@ -70,7 +72,7 @@ class Infrastructure:
                     "If they are this installation's, run this again with --adopt"
                 ) from failed
             self._take_over(found)
-        self._write_outputs()
+        self._finish()
 
     def undo(self) -> None:
         """Destroy all but the data; what the state does not know is left to the steps after it."""
@@ -118,7 +120,7 @@ class Infrastructure:
         blocks = terraform.module / "adopted.tf.json"
         adopted: dict[str, str] = {}
         while found:
-            more = Adoption.of(found, terraform.planned(), self.secrets).ids
+            more = Adoption.of(found, terraform.planned(), self.connect).ids
             if not more.keys() - adopted.keys():
                 raise ProgramFailed(f"could not take over {', '.join(more)}")
             adopted |= more
@@ -133,6 +135,14 @@ class Infrastructure:
                 found = unknown_to_state(str(failed))
                 if not found:
                     raise
+
+    def _finish(self) -> None:
+        self._write_outputs()
+        # A lock that nobody held, or things that nobody wrote down: something was killed here.
+        if (self.unlock or self.adopt) and (
+            strays := told(self.connect, self.installation, self.terraform.known())
+        ):
+            self.say(strays)
 
     def _write_outputs(self) -> None:
         self.outputs.parent.mkdir(parents=True, exist_ok=True)

@@ -137,7 +137,7 @@ def carrying(connect: Callable[[str], Any], names: Names) -> tuple[list[str], li
             silent.append(f"{service}: {error}")
     try:
         named = {each.partition(": ")[2].rpartition(":")[2] for each in found}
-        for arn in _tagged(connect("resourcegroupstaggingapi"), names.installation):
+        for arn in tagged(connect("resourcegroupstaggingapi"), names.installation):
             if arn.rpartition(":")[2] not in named:
                 found.append(f"tag: {arn}{_end_of(connect, arn)}")
     except RecordsError as error:
@@ -180,7 +180,8 @@ def _pages(client: Any, operation: str, items: str) -> Iterator[Any]:
             yield from getattr(client, operation)().get(items, ())
 
 
-def _tagged(tagging: Any, installation: str) -> Sequence[str]:
+def tagged(tagging: Any, installation: str) -> Sequence[str]:
+    """ARNs of all that carries the installation's tag."""
     wanted = [{"Key": INSTALLATION_TAG, "Values": [installation]}]
     with translated("GetResources"):
         pages = tagging.get_paginator("get_resources").paginate(TagFilters=wanted)

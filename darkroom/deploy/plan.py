@@ -167,7 +167,8 @@ class Deployment:
     def infrastructure(self) -> Infrastructure:
         return Infrastructure(
             terraform=self.terraform,
-            secrets=self.connect("secretsmanager"),
+            connect=self.connect,
+            installation=self.wanted.name,
             outputs=self.wanted.outputs,
             package=self.package,
             remember=lambda: self.memory.keep(self.wanted, self.catalogue.runtimes),

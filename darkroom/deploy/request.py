@@ -49,5 +49,6 @@ def _within(deployment: Deployment, vpc: str | None) -> Deployment:
         )
     else:
         public = deployment.wanted.exposure.mode == "public"
-        found = read_vpc(deployment.connect("ec2"), vpc, public=public)
+        name = deployment.wanted.name
+        found = read_vpc(deployment.connect("ec2"), vpc, name, public=public)
     return replace(deployment, wanted=replace(deployment.wanted, vpc=found))

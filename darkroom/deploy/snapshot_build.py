@@ -160,7 +160,7 @@ class SnapshotBuilder:
 
     def _network(self) -> tuple[str, str]:
         """A subnet and a security group of the cluster: they reach ECR and SSM."""
-        ours = [{"Name": "tag:karpenter.sh/discovery", "Values": [self.installation]}]
+        ours = [{"Name": "tag-key", "Values": [f"karpenter.sh/discovery/{self.installation}"]}]
         with translated("EC2 DescribeSubnets"):
             subnets = self.ec2.describe_subnets(Filters=ours)["Subnets"]
             groups = self.ec2.describe_security_groups(Filters=ours)["SecurityGroups"]

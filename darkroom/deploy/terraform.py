@@ -18,7 +18,10 @@ _PARALLEL = "-parallelism=30"
 _LOCKED = "Error acquiring the state lock"
 _NO_STATE = "No state file was found"
 _LOCK_LINE = re.compile(r"^[\s│]*(ID|Operation|Who|Created):\s+(.*?)\s*$", re.MULTILINE)
-_EXISTS = re.compile(r"already ?exists|AlreadyOwnedByYou|ResourceInUse|ResourceConflict", re.I)
+#: A route that is there is somebody's endpoint in a VPC that was there: nothing to take over.
+_EXISTS = re.compile(
+    r"(?<!Route)already ?exists|AlreadyOwnedByYou|ResourceInUse|ResourceConflict", re.I
+)
 #: What the module reads beside itself, two folders up.
 BESIDE = ("build", "records", "runtimes.yaml")
 _ADDRESS = re.compile(r"^[\s│]*with ([^\s,]+),", re.MULTILINE)
@@ -86,6 +89,14 @@ class Terraform:
             if _NO_STATE in str(failed):
                 return []
             raise
+
+    def known(self) -> set[str]:
+        """Every word of the state that may be an id or an ARN of what it knows."""
+        found = json.loads(self._run("show", "-json", private=True).output)
+        resources = found.get("values", {}).get("root_module", {}).get("resources", ())
+        return {
+            word for each in resources for word in each["values"].values() if isinstance(word, str)
+        }
 
     def unlock(self, lock: str) -> None:
         """Break the lock of that id: a person has said that nobody holds it any more."""

@@ -26,6 +26,8 @@ class Vpc:
     route_table_ids: Sequence[str]
     #: Of a load balancer for everybody.
     public_subnet_ids: Sequence[str] = ()
+    #: Those to make: what its route tables have already cannot be made again.
+    gateway_endpoints: Sequence[str] = ("s3", "dynamodb")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +124,7 @@ class Wanted:
                 "subnet_ids": list(self.vpc.subnet_ids),
                 "route_table_ids": list(self.vpc.route_table_ids),
                 "public_subnet_ids": list(self.vpc.public_subnet_ids),
+                "gateway_endpoints": list(self.vpc.gateway_endpoints),
             }
         return given | dict(self.extra)
 

@@ -183,7 +183,8 @@ resource "aws_api_gateway_method_settings" "all" {
   }
 }
 
-# One for the whole region: it lets API Gateway write logs at all.
+# One for the whole region: it lets API Gateway write logs at all. Not reset on removal: it may be
+# another installation's by then, whose next apply sets its own otherwise.
 resource "aws_api_gateway_account" "this" {
   cloudwatch_role_arn = aws_iam_role.apigateway_logs.arn
 }

@@ -59,7 +59,7 @@ resource "aws_eks_cluster" "this" {
 
 resource "aws_ec2_tag" "cluster_security_group" {
   resource_id = aws_eks_cluster.this.vpc_config[0].cluster_security_group_id
-  key         = "karpenter.sh/discovery"
+  key         = local.discovery
   value       = var.name
 }
 

@@ -2,6 +2,8 @@
 
 data "aws_availability_zones" "available" {
   state = "available"
+  # EKS puts no control plane there. By id: a zone's name is another one in each account.
+  exclude_zone_ids = ["cac1-az3", "use1-az3", "usw1-az2"]
 
   # Local Zones have neither EKS control planes nor GPUs.
   filter {
@@ -13,13 +15,19 @@ data "aws_availability_zones" "available" {
 locals {
   own_vpc  = var.vpc == null
   vpc_cidr = "10.0.0.0/16"
-  # Three, by position: a GPU that one zone has run out of may be there in another.
-  zones = local.own_vpc ? slice(data.aws_availability_zones.available.names, 0, 3) : []
+  # Three, by position: a GPU that one zone has run out of may be there in another. us-west-1 has two.
+  found = data.aws_availability_zones.available.names
+  zones = local.own_vpc ? slice(local.found, 0, min(3, length(local.found))) : []
   nats  = local.own_vpc ? (var.nat_per_zone ? local.zones : slice(local.zones, 0, 1)) : []
+
+  # Karpenter finds subnets by it. The name is in the key: a subnet that two clusters share has both.
+  discovery = "karpenter.sh/discovery/${var.name}"
 
   vpc_id          = local.own_vpc ? aws_vpc.this[0].id : var.vpc.id
   subnet_ids      = local.own_vpc ? aws_subnet.private[*].id : var.vpc.subnet_ids
   route_table_ids = local.own_vpc ? aws_route_table.private[*].id : var.vpc.route_table_ids
+
+  gateway_endpoints = local.own_vpc ? toset(["s3", "dynamodb"]) : length(var.vpc.route_table_ids) > 0 ? var.vpc.gateway_endpoints : toset([])
 }
 
 resource "aws_vpc" "this" {
@@ -30,6 +38,13 @@ resource "aws_vpc" "this" {
   enable_dns_support   = true
 
   tags = { Name = var.name }
+
+  lifecycle {
+    precondition {
+      condition     = length(local.zones) >= 2
+      error_message = "${var.region} has fewer than two zones that EKS takes: choose another region."
+    }
+  }
 }
 
 # Nobody uses it: without rules it lets nothing through.
@@ -56,7 +71,7 @@ resource "aws_subnet" "private" {
 
   tags = {
     Name                              = "${var.name}-private-${local.zones[count.index]}"
-    "karpenter.sh/discovery"          = var.name
+    (local.discovery)                 = var.name
     "kubernetes.io/role/internal-elb" = "1"
   }
 }
@@ -138,7 +153,7 @@ resource "aws_route_table_association" "private" {
 
 # Cost nothing, and keep weights and images off the NAT gateway, which is paid by the gigabyte.
 resource "aws_vpc_endpoint" "gateway" {
-  for_each = length(local.route_table_ids) > 0 || local.own_vpc ? toset(["s3", "dynamodb"]) : toset([])
+  for_each = local.gateway_endpoints
 
   vpc_id            = local.vpc_id
   service_name      = "${local.endpoint_prefix}.${local.region}.${each.key}"
@@ -183,11 +198,11 @@ resource "aws_vpc_endpoint" "interface" {
   tags                = { Name = "${var.name}-${each.key}" }
 }
 
-# Karpenter finds subnets by tag; those of an existing VPC get it here.
+# Those of an existing VPC, perhaps beside another cluster's tag.
 resource "aws_ec2_tag" "discovery" {
   for_each = local.own_vpc ? toset([]) : toset(var.vpc.subnet_ids)
 
   resource_id = each.key
-  key         = "karpenter.sh/discovery"
+  key         = local.discovery
   value       = var.name
 }

@@ -167,6 +167,8 @@ variable "vpc" {
     route_table_ids = optional(list(string), [])
     # Of the load balancer, if that is public.
     public_subnet_ids = optional(list(string), [])
+    # Those to make. A route table takes one of each: leave out what others have put there.
+    gateway_endpoints = optional(set(string), ["s3", "dynamodb"])
   })
   default = null
 

@@ -102,12 +102,19 @@ def test_the_cost_is_of_the_gpu_nodes_that_there_are(whole):
 @pytest.mark.parametrize("kind", ["gpu", "cpu"])
 def test_nodes_carry_the_tag_that_the_budget_counts(whole, kind):
     """Nothing else puts it on what Karpenter makes: instances, their disks, their interfaces."""
-    tags = whole.one("EC2NodeClass", kind)["spec"]["tags"]
-    assert tags == {
-        "darkroom:installation": whole.one("EC2NodeClass", kind)["spec"]["subnetSelectorTerms"][0][
-            "tags"
-        ]["karpenter.sh/discovery"]
-    }
+    spec = whole.one("EC2NodeClass", kind)["spec"]
+    [name] = spec["subnetSelectorTerms"][0]["tags"].values()
+    assert spec["tags"] == {"darkroom:installation": name}
+
+
+@pytest.mark.parametrize("kind", ["gpu", "cpu"])
+def test_a_subnet_that_two_clusters_share_is_found_by_both(whole, kind):
+    """The tag's key has the name, as network.tf has it: AWS keeps one value for each key."""
+    spec = whole.one("EC2NodeClass", kind)["spec"]
+    name = spec["tags"]["darkroom:installation"]
+    terms = [{"tags": {f"karpenter.sh/discovery/{name}": name}}]
+    assert spec["subnetSelectorTerms"] == terms
+    assert spec["securityGroupSelectorTerms"] == terms
 
 
 def test_the_cost_is_of_the_looks_at_the_queues_that_there_are(whole):

@@ -100,7 +100,7 @@ def test_the_smoke_test_fails_of_an_image_that_is_not_the_recorded_one(applied, 
 def test_an_existing_vpc_is_read_with_its_private_subnets(applied, deployment):
     """Those of the stack itself: three zones, each with its way out by NAT."""
     vpc = applied.resources["aws_vpc.this[0]"]["id"]
-    found = read_vpc(deployment.connect("ec2"), vpc)
+    found = read_vpc(deployment.connect("ec2"), vpc, "demo")
     assert set(found.subnet_ids) == ids(applied, "aws_subnet.private[")
     assert set(found.route_table_ids) == ids(applied, "aws_route_table.private[")
     assert len(found.subnet_ids) == 3

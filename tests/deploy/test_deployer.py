@@ -19,12 +19,14 @@ MODELS = f"arn:aws:s3:::demo-models-{ACCOUNT}-{REGION}"
 EC2 = f"arn:aws:ec2:{REGION}:{ACCOUNT}:"
 SNAPSHOT = f"arn:aws:ec2:{REGION}::snapshot/snap-1"
 IAM = f"arn:aws:iam::{ACCOUNT}:"
+API = f"arn:aws:apigateway:{REGION}::"
+KARPENTERS = f"{IAM}instance-profile/karpenter/{REGION}/{{0}}/7c9e6679/{{0}}_1234567890"
 BOUNDED = {"iam:permissionsboundary": f"{IAM}policy/demo-boundary"}
 OURS = {"aws:resourcetag/darkroom:installation": "demo"}
 TO_BE_OURS = {"aws:requesttag/darkroom:installation": "demo"}
 FOUND_BY_KARPENTER = {
-    "aws:requesttag/karpenter.sh/discovery": "demo",
-    "aws:tagkeys": ["karpenter.sh/discovery"],
+    "aws:requesttag/karpenter.sh/discovery/demo": "demo",
+    "aws:tagkeys": ["karpenter.sh/discovery/demo"],
 }
 BUILDING = {"aws:requesttag/darkroom:snapshot-build": "demo"}
 
@@ -64,9 +66,18 @@ NEEDED = [
     ("dynamodb:CreateTable", regional("dynamodb", "table/demo-jobs"), {}),
     ("lambda:CreateFunction", regional("lambda", "function:demo-api"), {}),
     ("lambda:PutFunctionConcurrency", regional("lambda", "function:demo-api"), {}),
-    ("apigateway:PUT", f"arn:aws:apigateway:{REGION}::/restapis/a", {}),
-    ("apigateway:PATCH", f"arn:aws:apigateway:{REGION}::/account", {}),
-    ("apigateway:POST", f"arn:aws:apigateway:{REGION}::/usageplans/a/keys", {}),
+    ("apigateway:POST", f"{API}/restapis", {}),
+    ("apigateway:PUT", f"{API}/restapis/a", OURS),
+    ("apigateway:DELETE", f"{API}/restapis/a/stages/live", OURS),
+    # Parts that bear no tag.
+    ("apigateway:PUT", f"{API}/restapis/a/gatewayresponses/THROTTLED", {}),
+    ("apigateway:DELETE", f"{API}/restapis/a/deployments/b", {}),
+    ("apigateway:PUT", f"{API}/tags/arn", {}),
+    ("apigateway:PATCH", f"{API}/account", {}),
+    ("apigateway:DELETE", f"{API}/apikeys/a", OURS),
+    ("apigateway:PATCH", f"{API}/usageplans/a", OURS),
+    ("apigateway:POST", f"{API}/usageplans/a/keys", {}),
+    ("apigateway:DELETE", f"{API}/usageplans/a/keys/b", {}),
     ("secretsmanager:GetSecretValue", regional("secretsmanager", "secret:demo/ray-token-a"), {}),
     ("secretsmanager:GetRandomPassword", "*", {}),
     ("ecr:CreateRepository", regional("ecr", "repository/demo/serve"), {}),
@@ -117,10 +128,11 @@ NEEDED = [
         "ec2:DeleteTags",
         EC2 + "subnet/subnet-1",
         {
-            "aws:resourcetag/karpenter.sh/discovery": "demo",
-            "aws:tagkeys": ["karpenter.sh/discovery"],
+            "aws:resourcetag/karpenter.sh/discovery/demo": "demo",
+            "aws:tagkeys": ["karpenter.sh/discovery/demo"],
         },
     ),
+    ("ec2:CreateRoute", EC2 + "route-table/rtb-1", OURS),
     ("ec2:DescribeRouteTables", "*", {}),
     ("ec2:RunInstances", EC2 + "instance/*", BUILDING),
     ("ec2:RunInstances", EC2 + "volume/*", BUILDING),
@@ -140,6 +152,7 @@ NEEDED = [
     ("eks:CreateCluster", regional("eks", "cluster/demo"), {}),
     ("eks:CreateNodegroup", regional("eks", "cluster/demo"), {}),
     ("eks:DescribeAddon", regional("eks", "addon/demo/vpc-cni/a"), {}),
+    ("eks:ListPodIdentityAssociations", regional("eks", "cluster/demo"), {}),
     ("eks:DeletePodIdentityAssociation", regional("eks", "podidentityassociation/demo/a"), {}),
     ("iam:CreateRole", f"{IAM}role/demo-bridge", BOUNDED),
     ("iam:PutRolePolicy", f"{IAM}role/demo-bridge", BOUNDED),
@@ -149,7 +162,10 @@ NEEDED = [
         f"{IAM}role/demo-bridge",
         {"iam:passedtoservice": "pods.eks.amazonaws.com"},
     ),
-    ("iam:DeleteInstanceProfile", f"{IAM}instance-profile/demo_1234567890", {}),
+    # Karpenter's, from which the provider takes the role before it deletes that.
+    ("iam:RemoveRoleFromInstanceProfile", KARPENTERS.format("demo"), {}),
+    ("iam:DeleteInstanceProfile", KARPENTERS.format("demo"), {}),
+    ("iam:CreateInstanceProfile", f"{IAM}instance-profile/demo-snapshot-builder", {}),
     ("tag:GetResources", "*", {}),
     ("servicequotas:GetServiceQuota", "*", {}),
     ("servicequotas:ListServiceQuotas", "*", {}),
@@ -168,12 +184,25 @@ REFUSED = [
     ("secretsmanager:GetSecretValue", regional("secretsmanager", "secret:another/a"), {}),
     ("ecr:DeleteRepository", regional("ecr", "repository/another/serve"), {}),
     ("kms:ScheduleKeyDeletion", regional("kms", "key/a"), OTHERS),
+    *((f"apigateway:{verb}", f"{API}/restapis/b", OTHERS) for verb in ("PUT", "PATCH", "DELETE")),
+    ("apigateway:DELETE", f"{API}/restapis/b", {}),
+    ("apigateway:DELETE", f"{API}/restapis/b/stages/live", OTHERS),
+    ("apigateway:DELETE", f"{API}/apikeys/b", OTHERS),
+    ("apigateway:DELETE", f"{API}/usageplans/b", OTHERS),
+    ("cloudwatch:DeleteAlarms", regional("cloudwatch", "alarm:another-demo-stuck"), {}),
+    ("cloudwatch:PutMetricAlarm", regional("cloudwatch", "alarm:demonstration"), {}),
+    ("ec2:CreateRoute", EC2 + "route-table/rtb-1", {}),
+    ("ec2:CreateRoute", EC2 + "route-table/rtb-1", OTHERS),
+    ("iam:DeleteInstanceProfile", KARPENTERS.format("another"), {}),
     ("ec2:CreateTags", EC2 + "instance/i-1", TO_BE_OURS),
     ("ec2:CreateTags", EC2 + "subnet/subnet-1", TO_BE_OURS),
     (
         "ec2:CreateTags",
         EC2 + "subnet/subnet-1",
-        FOUND_BY_KARPENTER | {"aws:requesttag/karpenter.sh/discovery": "another"},
+        {
+            "aws:requesttag/karpenter.sh/discovery/another": "another",
+            "aws:tagkeys": ["karpenter.sh/discovery/another"],
+        },
     ),
     # More than the one tag would make the subnet one that may be deleted.
     (
@@ -181,12 +210,12 @@ REFUSED = [
         EC2 + "subnet/subnet-1",
         FOUND_BY_KARPENTER
         | TO_BE_OURS
-        | {"aws:tagkeys": ["karpenter.sh/discovery", "darkroom:installation"]},
+        | {"aws:tagkeys": ["karpenter.sh/discovery/demo", "darkroom:installation"]},
     ),
     (
         "ec2:DeleteTags",
         EC2 + "subnet/subnet-1",
-        {"aws:resourcetag/karpenter.sh/discovery": "demo", "aws:tagkeys": ["Name"]},
+        {"aws:resourcetag/karpenter.sh/discovery/demo": "demo", "aws:tagkeys": ["Name"]},
     ),
     ("ec2:CreateTags", EC2 + "security-group/sg-1", TO_BE_OURS | OTHERS),
     ("ec2:DeleteSecurityGroup", EC2 + "security-group/sg-1", {}),

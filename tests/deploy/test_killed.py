@@ -104,9 +104,11 @@ def infrastructure(emulator, tmp_path, terraform_program):
     )
     yield Infrastructure(
         terraform=terraform,
-        secrets=emulator.client("secretsmanager"),
+        connect=emulator.client,
+        installation="killed",
         outputs=tmp_path / "outputs.json",
         package=lambda: None,
+        say=lambda text: None,
         delete_data=True,
     )
     bucket.undo()

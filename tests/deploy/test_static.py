@@ -9,6 +9,8 @@ import pytest
 import yaml
 from terraform import MODULE, ROOT, Terraform, TerraformFailed, aws_environ
 
+from darkroom.deploy.vpc import CLOSED
+
 FILES = {
     *("network", "storage", "messaging", "api", "cluster", "karpenter", "observability"),
     *("variables", "outputs", "versions", "identity", "passwords", "exposure"),
@@ -61,6 +63,12 @@ def test_the_rules_hold(module, rules, tmp_path):
     assert (summary["status"], summary["skipped"]) == ("pass", 0)
     written = re.findall(r'^run "', (MODULE / "tests" / rules).read_text(), flags=re.MULTILINE)
     assert summary["passed"] == len(written)
+
+
+def test_a_new_network_and_an_existing_one_leave_out_the_same_zones():
+    """EKS refuses them, whoever made the subnet."""
+    [written] = re.findall(r"exclude_zone_ids = (\[.*\])", SOURCES["network"])
+    assert set(json.loads(written)) == CLOSED
 
 
 def test_each_validated_variable_is_refused_somewhere():

@@ -1,5 +1,6 @@
 """What is asked of Terraform when an installation is taken away, and in which order."""
 
+import functools
 import json
 import re
 from dataclasses import replace
@@ -69,6 +70,9 @@ class Terraform:
     def addresses(self):
         return list(self.state)
 
+    def known(self):
+        return set()
+
     def outputs(self):
         return "{}"
 
@@ -80,9 +84,11 @@ def step(tmp_path):
     def made(*, delete_data, **state):
         return Infrastructure(
             terraform=Terraform(tmp_path, **state),
-            secrets=None,
+            connect=functools.partial(boto3.client, region_name="us-east-1"),
+            installation="demo",
             outputs=tmp_path / "outputs.json",
             package=lambda: None,
+            say=lambda text: None,
             delete_data=delete_data,
         )
 
@@ -283,6 +289,7 @@ def test_what_an_adoption_that_was_killed_left_is_not_read_again(checkout):
     assert (terraform.module / "main.tf").exists()
 
 
+@mock_aws
 def test_what_a_killed_terraform_had_made_is_taken_over_beside_no_module(step, tmp_path):
     """Terraform stops at the first names that are taken: others follow."""
     taken = {"aws_iam_role.first": "first", "aws_ecr_repository.second": "second"}

@@ -18,7 +18,6 @@ from darkroom.deploy.options import Options
 from darkroom.deploy.snapshot_step import kubernetes_version
 from darkroom.deploy.terraform import explained, unknown_to_state
 from darkroom.deploy.token import token
-from darkroom.deploy.vpc import chosen
 from darkroom.deploy.wanted import Wanted
 from darkroom.emulator import client
 from records.errors import Unavailable
@@ -52,6 +51,12 @@ EXISTS = """
 │   on storage.tf line 13, in resource "aws_s3_bucket" "this":
 ╵
 ╷
+│ Error: creating EC2 VPC Endpoint: api error RouteAlreadyExists: route table rtb-1 already has
+│
+│   with aws_vpc_endpoint.gateway["s3"],
+│   on network.tf line 150, in resource "aws_vpc_endpoint" "gateway":
+╵
+╷
 │ Error: creating VPC: VpcLimitExceeded
 │
 │   with aws_vpc.this[0],
@@ -69,7 +74,7 @@ def test_a_lock_is_explained_and_breaking_it_is_left_to_a_person():
 
 
 def test_names_that_are_taken_are_told_from_other_failures():
-    """A quota is not something to take over."""
+    """A quota is not something to take over, nor is a route of somebody else's endpoint."""
     assert unknown_to_state(EXISTS) == [
         'aws_iam_role.this["api"]',
         'aws_s3_bucket.this["outputs"]',
@@ -84,7 +89,7 @@ def test_what_a_killed_terraform_made_is_imported_by_the_names_of_the_plan():
          {"cluster_name": "demo", "node_group_name": "system"}),
     )  # fmt: skip
     adoption = Adoption.of(
-        ['aws_iam_role.this["api"]', "aws_eks_node_group.system"], plan, secrets=None
+        ['aws_iam_role.this["api"]', "aws_eks_node_group.system"], plan, connect=None
     )
     assert json.loads(adoption.blocks())["import"] == [
         {"to": 'aws_iam_role.this["api"]', "id": "demo-api"},
@@ -96,7 +101,7 @@ def test_what_has_no_name_of_its_own_is_left_to_a_person():
     """With its address."""
     plan = planned(("aws_vpc.this", "aws_vpc", {}))
     with pytest.raises(ProgramFailed, match=r"aws_vpc\.this is there"):
-        Adoption.of(["aws_vpc.this"], plan, secrets=None)
+        Adoption.of(["aws_vpc.this"], plan, connect=None)
 
 
 def planned(*resources):
@@ -148,50 +153,6 @@ def test_terraform_is_given_only_what_was_said():
     assert Wanted(name="demo", region="us-west-2", bucket="weights").variables()[
         "models_bucket"
     ] == "weights"  # fmt: skip
-
-
-def subnet(name, zone):
-    return {"SubnetId": name, "AvailabilityZone": zone}
-
-
-def table(name, subnets, **route):
-    return {
-        "RouteTableId": name,
-        "Associations": [{"SubnetId": each} for each in subnets],
-        "Routes": [{"DestinationCidrBlock": "0.0.0.0/0", **route}],
-    }
-
-
-def test_of_an_existing_vpc_the_subnets_behind_nat_are_used():
-    """Not those that have an internet gateway: nodes have no public address."""
-    subnets = [subnet("public", "a"), subnet("one", "a"), subnet("two", "b")]
-    tables = [
-        table("rtb-1", ["public"], GatewayId="igw-1"),
-        table("rtb-2", ["one"], NatGatewayId="nat-1"),
-        table("rtb-3", ["two"], TransitGatewayId="tgw-1"),
-    ]
-    found = chosen("vpc-1", subnets, tables)
-    assert (found.subnet_ids, found.route_table_ids) == (["one", "two"], ["rtb-2", "rtb-3"])
-
-
-def test_a_public_load_balancer_is_put_into_the_subnets_with_an_internet_gateway():
-    """One in each zone; too few are refused, as AWS would after minutes."""
-    subnets = [subnet(name, name[-1]) for name in ("one-a", "two-b", "out-a", "out-b")]
-    tables = [
-        table("rtb-1", ["out-a", "out-b"], GatewayId="igw-1"),
-        table("rtb-2", ["one-a", "two-b"], NatGatewayId="nat-1"),
-    ]
-    assert chosen("vpc-1", subnets, tables, public=True).public_subnet_ids == ["out-a", "out-b"]
-    assert chosen("vpc-1", subnets, tables).public_subnet_ids == ()
-    with pytest.raises(Unfit, match="internet gateway in 1 zones"):
-        chosen("vpc-1", subnets[:3], tables, public=True)
-
-
-def test_a_vpc_with_too_few_zones_is_refused_with_what_it_lacks():
-    """EKS wants two."""
-    tables = [table("rtb-2", ["one"], NatGatewayId="nat-1", State="blackhole")]
-    with pytest.raises(Unfit, match="in 0 zones; EKS wants 2"):
-        chosen("vpc-1", [subnet("one", "a")], tables)
 
 
 def test_a_token_is_a_signed_question_that_names_the_cluster():

@@ -120,7 +120,7 @@ def account():
         client = boto3.client("ec2", region_name="us-west-2")
         # Those of 650 public images, through which every look would go.
         ec2_backends[ACCOUNT]["us-west-2"].snapshots.clear()
-        discovery = [{"Key": "karpenter.sh/discovery", "Value": "demo"}]
+        discovery = [{"Key": "karpenter.sh/discovery/demo", "Value": "demo"}]
         vpc = client.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
         subnet = client.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/24")["Subnet"]["SubnetId"]
         group = client.create_security_group(GroupName="c", Description="c", VpcId=vpc)["GroupId"]

@@ -178,3 +178,12 @@ run "public_in_an_existing_vpc_without_public_subnets" {
   }
   expect_failures = [var.exposure]
 }
+
+run "a_region_with_one_zone" {
+  command = plan
+  override_data {
+    target = data.aws_availability_zones.available
+    values = { names = ["us-west-1a"] }
+  }
+  expect_failures = [aws_vpc.this]
+}

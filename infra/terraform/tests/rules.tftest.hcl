@@ -117,6 +117,10 @@ run "by_default" {
     error_message = "One NAT gateway for three zones."
   }
   assert {
+    condition     = data.aws_availability_zones.available.exclude_zone_ids == toset(["cac1-az3", "use1-az3", "usw1-az2"])
+    error_message = "EKS refuses a control plane in these zones."
+  }
+  assert {
     condition     = length(aws_vpc_endpoint.interface) == 0 && toset(keys(aws_vpc_endpoint.gateway)) == toset(["s3", "dynamodb"])
     error_message = "Gateway endpoints only: the others cost."
   }
@@ -151,6 +155,22 @@ run "one_nat_gateway_per_zone" {
   }
 }
 
+run "two_zones" {
+  command = plan
+  variables {
+    nat_per_zone = true
+  }
+  override_data {
+    target = data.aws_availability_zones.available
+    values = { names = ["us-west-1a", "us-west-1c"] }
+  }
+
+  assert {
+    condition     = join(" ", aws_subnet.private[*].availability_zone) == "us-west-1a us-west-1c" && length(aws_subnet.public) == 2 && length(aws_nat_gateway.this) == 2
+    error_message = "A region with two zones has a network in both."
+  }
+}
+
 run "existing_vpc" {
   command = plan
   variables {
@@ -166,8 +186,28 @@ run "existing_vpc" {
     error_message = "The cluster is in the given subnets."
   }
   assert {
+    condition     = toset(keys(aws_vpc_endpoint.gateway)) == toset(["s3", "dynamodb"])
+    error_message = "The given route tables get what they lack."
+  }
+  assert {
     condition     = toset(keys(aws_ec2_tag.discovery)) == toset(["subnet-1", "subnet-2"])
     error_message = "Karpenter finds the given subnets by their tag."
+  }
+  assert {
+    condition     = alltrue([for tag in aws_ec2_tag.discovery : tag.key == "karpenter.sh/discovery/demo"])
+    error_message = "A tag of the installation's own: another in the same subnets would overwrite it."
+  }
+}
+
+run "existing_vpc_with_an_endpoint" {
+  command = plan
+  variables {
+    vpc = { id = "vpc-1", subnet_ids = ["subnet-1", "subnet-2"], route_table_ids = ["rtb-1"], gateway_endpoints = ["dynamodb"] }
+  }
+
+  assert {
+    condition     = keys(aws_vpc_endpoint.gateway) == ["dynamodb"]
+    error_message = "What the route tables have is not made a second time."
   }
 }
 
