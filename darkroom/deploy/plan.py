@@ -14,9 +14,9 @@ from darkroom.deploy.account import Account
 from darkroom.deploy.cluster import Cluster, write_kubeconfig
 from darkroom.deploy.daemons import Daemons
 from darkroom.deploy.definitions import CustomResources
-from darkroom.deploy.gpu_nodes import ClusterNodes
 from darkroom.deploy.images import GivenImages, PushedImages
 from darkroom.deploy.infrastructure import Infrastructure
+from darkroom.deploy.job_nodes import ClusterNodes
 from darkroom.deploy.journal import Journal
 from darkroom.deploy.manifests import AppliedManifests, RenderedManifests
 from darkroom.deploy.memory import Memory
@@ -32,8 +32,10 @@ from darkroom.deploy.state_bucket import StateBucket
 from darkroom.deploy.step import Step
 from darkroom.deploy.terraform import Backend, Terraform
 from darkroom.deploy.wanted import MODULE, ROOT, Wanted
+from darkroom.names import CPU_NODES, GPU_NODES
 from darkroom.prices import Prices
 from jobs.catalogue import Catalogue, Runtime
+from records.aws import SqsQueue
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,9 +252,12 @@ class Deployment:
             installation=self.wanted.name,
             model=_default_model(self.catalogue.runtimes[self.wanted.runtime]),
             say=self.journal.say,
-            nodes=ClusterNodes(self.cluster) if on_gpu else None,
+            nodes=ClusterNodes(cluster=self.cluster, kind=GPU_NODES if on_gpu else CPU_NODES),
+            jobs=self._jobs,
             cached=lambda: self._snapshot(self._given()) is not None,
-            gpu_hour_usd=Prices.listed().instance_hour("g5.xlarge", spot=True) if on_gpu else None,
+            hour_usd=Prices.listed().instance_hour(
+                "g5.xlarge" if on_gpu else "t4g.large", spot=on_gpu
+            ),
         )
 
     @cached_property
@@ -263,6 +268,12 @@ class Deployment:
     def secret(self, name: str) -> str:
         """One of the installation's secrets; `ObjectMissing` if it has none of that name."""
         return read_secret(self.connect("secretsmanager"), self.wanted.name, name)
+
+    def _jobs(self) -> int:
+        """How many are queued or in work."""
+        sqs, queues = self.connect("sqs"), self.names.job_queues.values()
+        urls = [self.installation.config(f"bridge-{each}")["DARKROOM_QUEUE_URL"] for each in queues]
+        return sum(sum(SqsQueue(sqs, url).depth()) for url in urls)
 
     def _snapshot(self, images: Images) -> Snapshot | None:
         return resolve(

@@ -7,7 +7,8 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from typing import Any, Protocol
 
 import httpx
 
@@ -16,6 +17,7 @@ from client.errors import Refused, Unreachable
 from darkroom.deploy.errors import SmokeFailed
 from darkroom.deploy.inbox import Inbox
 from darkroom.deploy.step import Standing
+from darkroom.names import GPU_NODES
 from darkroom.screen import timeline
 from jobs.view import JobView
 from records.errors import translated
@@ -24,26 +26,33 @@ from records.errors import translated
 _JOB_S, _NOTICE_S = 900, 120
 #: From the last job to no node: replica 2 min, worker 1, node 1, and some for the instance.
 _TO_ZERO_S = 900
+#: For so long SQS may still count our own job; no node goes before that.
+_OWN_S = 120
 _LOOK_S = 5
 _TRIES = 5
 #: What a gateway answers for an app that is not awake yet.
 _PASSING = frozenset({429, 502, 503, 504})
 
 
-class Nodes:
-    """The GPU nodes of a cluster, as the smoke test looks at them."""
+class Nodes(Protocol):
+    """The nodes of one kind, as the smoke test looks at them."""
 
-    def gpu(self) -> list[str]:
-        """Their names."""
-        raise NotImplementedError
+    @property
+    def kind(self) -> str:
+        """GPU_NODES or CPU_NODES."""
+        ...
 
-    def pulled(self) -> list[str]:
-        """Images that GPU nodes pulled: none, if they were in the snapshot."""
-        raise NotImplementedError
+    def left(self) -> list[str]:
+        """Names of those that are there for jobs, or for nothing."""
+        ...
 
-    def cached(self) -> list[str]:
-        """Images that were on GPU nodes already: those of the snapshot."""
-        raise NotImplementedError
+    def pulled(self, since: datetime) -> list[str]:
+        """Images that younger ones pulled: none, if they were in the snapshot."""
+        ...
+
+    def cached(self, since: datetime) -> list[str]:
+        """Images that were on younger ones already: those of the snapshot."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +73,7 @@ class Findings:
         shown += [f"  {name:<12} {took:7.1f} s" for name, took in self.split]
         shown.append(f"from POST to notice: {self.to_notice_s:.1f} s")
         if self.to_zero_s is not None:
-            shown.append(f"no GPU node again after {self.to_zero_s:.0f} s")
+            shown.append(f"no node of this job again after {self.to_zero_s:.0f} s")
         if self.usd is not None:
             shown.append(f"cost of this job, its cold start and cooldown: {self.usd:.4f} USD")
         return shown + [f"note: {warning}" for warning in self.warnings]
@@ -85,12 +94,16 @@ class SmokeTest:
     installation: str
     model: str | None
     say: Callable[[str], None]
-    #: None: a runtime without GPUs, or no cluster to look at.
+    #: None: no cluster to look at.
     nodes: Nodes | None = None
+    #: How many jobs are queued or in work, of all runtimes.
+    jobs: Callable[[], int] = lambda: 0
     #: Whether GPU nodes start from a snapshot.
     cached: Callable[[], bool] = lambda: False
-    gpu_hour_usd: float | None = None
+    #: Of the node that Karpenter takes first.
+    hour_usd: float | None = None
     job_s: float = _JOB_S
+    own_s: float = _OWN_S
     to_zero_s: float = _TO_ZERO_S
     seen: list[Findings] = field(default_factory=list)
 
@@ -112,8 +125,10 @@ class SmokeTest:
         with inbox.opened() as url:
             view, to_notice_s = self._job(url)
         self._image(view)
-        warnings = self._cache()
+        warnings = self._cache(view.times.accepted)
         to_zero_s = self._until_zero()
+        if self.nodes is not None and to_zero_s is None:
+            warnings += ("not seen: whether nodes go, and what this job cost. Others are at work",)
         findings = Findings(
             view=view,
             to_notice_s=to_notice_s,
@@ -174,24 +189,35 @@ class SmokeTest:
                     f"{output.bytes} and {output.sha256}"
                 )
 
-    def _cache(self) -> tuple[str, ...]:
+    def _cache(self, accepted: datetime) -> tuple[str, ...]:
+        """What nodes tell of the snapshot; older ones were not made of this one."""
         if self.nodes is None:
-            return ("this runtime has no GPU: nothing was seen of nodes and snapshots",)
-        pulled = self.nodes.pulled()
+            return ("no cluster was looked at: nothing was seen of nodes and snapshots",)
+        if self.nodes.kind != GPU_NODES:
+            return ()
+        pulled = self.nodes.pulled(accepted)
         if not pulled:
             # No pull is no proof: of a node that is gone, or is older than its events, nothing is.
-            return () if self.nodes.cached() else ("not seen: whether a GPU node had the images",)
+            return (
+                ()
+                if self.nodes.cached(accepted)
+                else ("not seen: whether a GPU node had the images",)
+            )
         told = f"a GPU node pulled {', '.join(pulled)}"
         if self.cached():
             raise SmokeFailed(f"{told}, although its snapshot should have it")
         return (f"{told}: there is no snapshot with it",)
 
     def _until_zero(self) -> float | None:
+        """Seconds until no node is left; None if other jobs keep them."""
         if self.nodes is None:
             return None
         began = time.monotonic()
-        while names := self.nodes.gpu():
-            if time.monotonic() - began > self.to_zero_s:
+        while names := self.nodes.left():
+            waited = time.monotonic() - began
+            if waited >= self.own_s and self.jobs():
+                return None
+            if waited > self.to_zero_s:
                 raise SmokeFailed(
                     f"{', '.join(names)} still there {self.to_zero_s:g} s after the job: it costs "
                     "money while nothing runs. `darkroom status` says what holds it"
@@ -200,9 +226,9 @@ class SmokeTest:
         return time.monotonic() - began
 
     def _usd(self, job_s: float, to_zero_s: float | None) -> float | None:
-        if self.gpu_hour_usd is None or to_zero_s is None:
+        if self.hour_usd is None or to_zero_s is None:
             return None
-        return (job_s + to_zero_s) / 3600 * self.gpu_hour_usd
+        return (job_s + to_zero_s) / 3600 * self.hour_usd
 
 
 def _posted(client: Client, request: dict[str, Any]) -> JobView:
