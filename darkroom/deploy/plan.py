@@ -11,6 +11,7 @@ from darkroom.cluster.installation import Installation
 from darkroom.cluster.snapshot import Snapshot, resolve
 from darkroom.deploy.access import KubeAccess
 from darkroom.deploy.account import Account
+from darkroom.deploy.by_topic import ByTopic
 from darkroom.deploy.cluster import Cluster, write_kubeconfig
 from darkroom.deploy.daemons import Daemons
 from darkroom.deploy.definitions import CustomResources
@@ -35,7 +36,6 @@ from darkroom.deploy.wanted import MODULE, ROOT, Wanted
 from darkroom.names import CPU_NODES, GPU_NODES
 from darkroom.prices import Prices
 from jobs.catalogue import Catalogue, Runtime
-from records.aws import SqsQueue
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,25 +240,37 @@ class Deployment:
 
     @property
     def smoke(self) -> SmokeTest:
-        on_gpu = self.catalogue.runtimes[self.wanted.runtime].replicas.num_gpus > 0
+        runtime = self.catalogue.runtimes[self.wanted.runtime]
+        on_gpu = runtime.replicas.num_gpus > 0
         return SmokeTest(
             api_url=lambda: self.installation.api_url,
             api_key=lambda: self.secret("first-key"),
             sqs=self.connect("sqs"),
             sns=self.connect("sns"),
-            notices_topic=lambda: self.installation.config("webhooks")[
-                "DARKROOM_NOTICES_TOPIC_ARN"
-            ],
+            notices_topic=lambda: self._topic("NOTICES"),
             installation=self.wanted.name,
-            model=_default_model(self.catalogue.runtimes[self.wanted.runtime]),
+            model=_default_model(runtime),
             say=self.journal.say,
+            by_topic=self._by_topic if self.account.partition == "aws-cn" else None,
             nodes=ClusterNodes(cluster=self.cluster, kind=GPU_NODES if on_gpu else CPU_NODES),
-            jobs=self._jobs,
+            queues=lambda: self.installation.job_queues,
             cached=lambda: self._snapshot(self._given()) is not None,
             hour_usd=Prices.listed().instance_hour(
                 "g5.xlarge" if on_gpu else "t4g.large", spot=on_gpu
             ),
         )
+
+    @property
+    def _by_topic(self) -> ByTopic:
+        return ByTopic(
+            sns=self.connect("sns"),
+            s3=self.connect("s3"),
+            topic=lambda: self._topic("JOBS"),
+            runtime=self.wanted.runtime,
+        )
+
+    def _topic(self, word: str) -> str:
+        return str(self.installation.config("webhooks")[f"DARKROOM_{word}_TOPIC_ARN"])
 
     @cached_property
     def installation(self) -> Installation:
@@ -268,12 +280,6 @@ class Deployment:
     def secret(self, name: str) -> str:
         """One of the installation's secrets; `ObjectMissing` if it has none of that name."""
         return read_secret(self.connect("secretsmanager"), self.wanted.name, name)
-
-    def _jobs(self) -> int:
-        """How many are queued or in work."""
-        sqs, queues = self.connect("sqs"), self.names.job_queues.values()
-        urls = [self.installation.config(f"bridge-{each}")["DARKROOM_QUEUE_URL"] for each in queues]
-        return sum(sum(SqsQueue(sqs, url).depth()) for url in urls)
 
     def _snapshot(self, images: Images) -> Snapshot | None:
         return resolve(

@@ -136,10 +136,19 @@ def test_the_cost_is_of_the_job_and_of_the_node_until_it_is_gone(smoke):
     assert any("cooldown: 0.0100 USD" in line for line in lines)
 
 
+def queues(smoke, *names):
+    """Queues of jobs; a busy one has one."""
+    urls = [smoke.sqs.create_queue(QueueName=name)["QueueUrl"] for name in names]
+    for url in urls:
+        if url.endswith("busy"):
+            smoke.sqs.send_message(QueueUrl=url, MessageBody="a job")
+    return urls
+
+
 def test_nodes_that_other_jobs_keep_are_no_failure(smoke):
     """After an upgrade under load; that they go cannot be seen then, which is said."""
     nodes = ScriptedNodes(looks=1000, cached=[IMAGE])
-    busy = {"jobs": lambda: 3, "own_s": 0, "to_zero_s": 0}
+    busy = {"queues": lambda: queues(smoke, "idle", "busy"), "own_s": 0, "to_zero_s": 0}
     findings = looked(smoke, nodes, snapshot=True, **busy)
     assert (findings.to_zero_s, findings.usd) == (None, None)
     assert "Others are at work" in findings.warnings[0]
@@ -149,7 +158,14 @@ def test_our_own_job_that_is_still_counted_is_not_taken_for_another(smoke):
     """SQS's counts lag; the node that stays would never fail."""
     nodes = ScriptedNodes(looks=1000, cached=[IMAGE])
     with pytest.raises(SmokeFailed, match="gpu-1 still there"):
-        looked(smoke, nodes, snapshot=True, jobs=lambda: 1, to_zero_s=0)
+        looked(smoke, nodes, snapshot=True, queues=lambda: queues(smoke, "busy"), to_zero_s=0)
+
+
+def test_with_empty_queues_a_node_that_stays_is_a_failure(smoke):
+    """No job keeps it."""
+    nodes, idle = ScriptedNodes(looks=1000, cached=[IMAGE]), queues(smoke, "idle")
+    with pytest.raises(SmokeFailed, match="gpu-1 still there"):
+        looked(smoke, nodes, snapshot=True, queues=lambda: idle, own_s=0, to_zero_s=0)
 
 
 def test_a_node_without_gpus_is_waited_for_and_paid_too(smoke):
