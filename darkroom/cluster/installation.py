@@ -95,6 +95,12 @@ class Installation:
             app_config=config,
         )
 
+    @property
+    def job_queues(self) -> list[str]:
+        """URLs of the queues from which bridges take jobs."""
+        bridges = [name for name in self.app_config if name.startswith("bridge-")]
+        return [self.app_config[name]["DARKROOM_QUEUE_URL"] for name in bridges]
+
     def config(self, group: str) -> dict[str, Any]:
         """The variables of `group`, those for all processes among them."""
         if group not in self.app_config:

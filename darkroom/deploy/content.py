@@ -36,9 +36,14 @@ class Content:
         """The tag of a snapshot that has it."""
         return (IMAGE_TAG if self.ours else DAEMON_TAG) + self.name
 
+    @property
+    def names(self) -> list[str]:
+        """All by which it is asked for."""
+        return [self.image, *([self.also] if self.also else [])]
+
     def fault_in(self, listing: str) -> str | None:
         """What `ctr images check` says against it; None: all layers there, under each name."""
-        for name in filter(None, (self.image, self.also)):
+        for name in self.names:
             lines = [line for line in listing.splitlines() if line.startswith(f"{name} ")]
             whole = any(
                 self.digest in line and "complete (" in line and line.split()[-1] == "true"

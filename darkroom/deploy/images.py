@@ -187,6 +187,8 @@ def keep(ecr: Any, repository: str, digest: str) -> None:
             ecr.put_image(
                 repositoryName=repository,
                 imageManifest=image["imageManifest"],
+                # OCI's manifests need not say it themselves, and ECR refuses those that are silent.
+                imageManifestMediaType=image["imageManifestMediaType"],
                 imageTag=tag,
                 imageDigest=digest,
             )

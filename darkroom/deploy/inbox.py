@@ -51,10 +51,11 @@ class Inbox:
         with translated("SQS CreateQueue"):
             # For a minute SQS refuses the name of a queue that was deleted: each run has its own.
             name = f"{inbox_prefix(self.installation)}{uuid.uuid4().hex[:8]}"
-            url = self.sqs.create_queue(QueueName=name)["QueueUrl"]
-            arn = self._attribute(url, "QueueArn")
-            policy = _only_from(self.topic, arn)
-            self.sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy)})
+            # In the topic's account and region. With its policy from the beginning: one that is set
+            # later counts after a minute, and a notice of a warm bridge comes in three seconds.
+            arn = f"{self.topic.rpartition(':')[0].replace(':sns:', ':sqs:', 1)}:{name}"
+            policy = json.dumps(_only_from(self.topic, arn))
+            url = self.sqs.create_queue(QueueName=name, Attributes={"Policy": policy})["QueueUrl"]
         subscription = None
         try:
             with translated("SNS Subscribe"):

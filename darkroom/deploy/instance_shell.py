@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from darkroom.deploy.errors import SnapshotFailed
-from records.errors import ObjectMissing, translated
+from darkroom.deploy.patience import insisted
+from records.errors import ObjectMissing, Unavailable, translated
 
 _LOOK_S = 5
 _ONLINE_S = 600
@@ -29,35 +30,47 @@ class InstanceShell:
     def wait_online(self, *, timeout_s: float = _ONLINE_S) -> None:
         """Wait until SSM's agent reports; `SnapshotFailed` if it never does."""
         deadline = self.now() + timeout_s
-        wanted = [{"Key": "InstanceIds", "Values": [self.instance]}]
+        silence = ""
         while True:
-            with translated("SSM DescribeInstanceInformation"):
-                found = self.ssm.describe_instance_information(Filters=wanted)
-            if any(each["PingStatus"] == "Online" for each in found["InstanceInformationList"]):
-                return
+            try:
+                if self._online():
+                    return
+            except Unavailable as error:
+                silence = f" ({error})"
             if self.now() > deadline:
                 raise SnapshotFailed(
-                    f"{self.instance} has not reached SSM after {timeout_s:g} s: has its subnet a "
-                    "way to the internet, and its profile the role snapshot-builder?"
+                    f"{self.instance} has not reached SSM after {timeout_s:g} s{silence}: has its "
+                    "subnet a way to the internet, and its profile the role snapshot-builder?"
                 )
             self.sleep(_LOOK_S)
 
-    def run(self, command: str, *, timeout_s: float = _COMMAND_S) -> str:
-        """What a command prints on the host."""
-        with translated("SSM SendCommand"):
-            sent = self.ssm.send_command(
-                InstanceIds=[self.instance],
-                DocumentName="AWS-RunShellScript",
-                Parameters={
-                    "commands": [f"apiclient exec admin sheltie {command}"],
-                    "executionTimeout": [str(int(timeout_s))],
-                },
-            )
+    def run(self, command: str, *, timeout_s: float = _COMMAND_S, again_s: float = 0) -> str:
+        """What a command prints on the host; one that fails is run again for `again_s`.
+
+        It has to be one that may run twice: SSM knows no token.
+        """
+        deadline = self.now() + again_s
+        while True:
+            try:
+                return self._run(command, timeout_s)
+            except SnapshotFailed:
+                if self.now() >= deadline:
+                    raise
+            self.sleep(_LOOK_S)
+
+    def _online(self) -> bool:
+        wanted = [{"Key": "InstanceIds", "Values": [self.instance]}]
+        with translated("SSM DescribeInstanceInformation"):
+            found = self.ssm.describe_instance_information(Filters=wanted)
+        return any(each["PingStatus"] == "Online" for each in found["InstanceInformationList"])
+
+    def _run(self, command: str, timeout_s: float) -> str:
         program = command.partition(" ")[0]
         deadline = self.now() + timeout_s + _LOOK_S
-        name = {"CommandId": sent["Command"]["CommandId"], "InstanceId": self.instance}
+        sent = insisted(lambda: self._sent(command, timeout_s), self.sleep)
+        name = {"CommandId": sent, "InstanceId": self.instance}
         while True:
-            answer = self._answer(name)
+            answer = insisted(lambda: self._answer(name), self.sleep)
             if answer["Status"] == "Success":
                 return str(answer["StandardOutputContent"])
             if answer["Status"] not in _RUNNING:
@@ -68,6 +81,18 @@ class InstanceShell:
             if self.now() > deadline:
                 raise SnapshotFailed(f"{program} took longer than {timeout_s:g} s")
             self.sleep(_LOOK_S)
+
+    def _sent(self, command: str, timeout_s: float) -> str:
+        with translated("SSM SendCommand"):
+            sent = self.ssm.send_command(
+                InstanceIds=[self.instance],
+                DocumentName="AWS-RunShellScript",
+                Parameters={
+                    "commands": [f"apiclient exec admin sheltie {command}"],
+                    "executionTimeout": [str(int(timeout_s))],
+                },
+            )
+        return str(sent["Command"]["CommandId"])
 
     def _answer(self, name: dict[str, str]) -> dict[str, Any]:
         try:

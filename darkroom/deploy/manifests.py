@@ -11,10 +11,13 @@ from darkroom.cluster.snapshot import Snapshot
 from darkroom.cluster.template import read_objects
 from darkroom.deploy.cluster import BY_REMOVAL, MANAGER, PAUSED, Cluster
 from darkroom.deploy.step import Standing
-from darkroom.names import EXPOSURE, NAMESPACE
+from darkroom.names import COMPONENT, EXPOSURE, NAMESPACE
+from darkroom.observed import Observed
 from jobs.catalogue import Catalogue
 
 _READY_S = 900
+#: By which a bridge knows which RayService to wake; only deep sleep's component sets it.
+_WAKES = "DARKROOM_WAKE_RAYSERVICE"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,19 +68,19 @@ class AppliedManifests:
     takes = "3 to 10 minutes: the first image on the system node"
 
     def check(self) -> Standing:
-        """Whether an apply would change anything, Ray is ready, and bridges scale."""
+        """Whether an apply would change anything, Ray is ready or asleep, and bridges scale."""
         differs = any(
             self.cluster.kubectl("diff", *MANAGER, *each, expected=(0, 1)).strip()
             for each in self._parts()
         )
-        services = self.cluster.items("rayservices", namespace=NAMESPACE)
-        ready = bool(services) and all(map(_ready, services))
-        settled = not self._paused(by_removal=True) and not self._shut()
+        services = self._services()
+        ready = bool(services) and all(each.ready or each.suspended for each in services.values())
+        settled = not (self._paused(by_removal=True) or self._shut() or self._sleepless())
         done = not differs and ready and settled
         return Standing(done=done, says=self._still_paused() if done else "")
 
     def apply(self) -> None:
-        """Apply, and wait for the RayServices. A conflict is somebody's edit: not forced."""
+        """Apply, and wait for RayServices that are awake. A conflict is an edit: not forced."""
         for each in self._parts():
             self.cluster.kubectl("apply", *MANAGER, *each)
         if shut := self._shut():
@@ -91,10 +94,16 @@ class AppliedManifests:
         # Before the wait, and before a smoke test that would wait in vain.
         if still := self._still_paused():
             self.say(still)
-        self.cluster.kubectl(
-            "wait", "rayservices", "--all", "-n", NAMESPACE, "--for=condition=Ready",
-            f"--timeout={_READY_S}s", limit_s=_READY_S + 60,
-        )  # fmt: skip
+        self._stop_sleeping()
+        services = self._services()
+        asleep = [name for name, each in services.items() if each.suspended]
+        if asleep:
+            self.say(f"asleep, and left so: {', '.join(asleep)}. The next job wakes it")
+        if awake := [name for name in services if name not in asleep]:
+            self.cluster.kubectl(
+                "wait", "rayservices", *awake, "-n", NAMESPACE, "--for=condition=Ready",
+                f"--timeout={_READY_S}s", limit_s=_READY_S + 60,
+            )  # fmt: skip
 
     def undo(self) -> None:
         """Nothing: `darkroom destroy` takes them away in an order of its own."""
@@ -102,6 +111,41 @@ class AppliedManifests:
     def _parts(self) -> list[tuple[str, str]]:
         """What no chart brings for its operator, and ours."""
         return [("-f", str(self.folder / "operators/disruption.yaml")), ("-k", str(self.folder))]
+
+    def _services(self) -> dict[str, Observed]:
+        found = self.cluster.items("rayservices", namespace=NAMESPACE)
+        return {each["metadata"]["name"]: Observed(document=each) for each in found}
+
+    def _sleepless(self) -> list[str]:
+        """What sleeps, and who puts it to sleep, if no bridge of these manifests would wake it."""
+        timers = [
+            f"cronjob/{each['metadata']['name']}"
+            for each in self.cluster.items("cronjobs", namespace=NAMESPACE)
+            if each["metadata"].get("labels", {}).get(COMPONENT) == "deep-sleep"
+        ]
+        asleep = [f"rayservice/{name}" for name, each in self._services().items() if each.suspended]
+        found = timers + asleep
+        return found if found and _WAKES not in self._built() else []
+
+    def _built(self) -> str:
+        return self.cluster.kubectl("kustomize", str(self.folder), private=True)
+
+    def _stop_sleeping(self) -> None:
+        """Deep sleep is over where it was left out: its jobs would wait for ever."""
+        for each in self._sleepless():
+            kind, _, name = each.partition("/")
+            if kind == "cronjob":
+                self.cluster.kubectl("delete", "-n", NAMESPACE, "--ignore-not-found", each)
+                self.say(
+                    f"{name} is deleted: these manifests are without deep sleep. To keep that, "
+                    "name ../../components/deep-sleep in manifests/overlays/*/kustomization.yaml"
+                )
+            else:
+                awake = '{"spec": {"suspend": false}}'
+                self.cluster.kubectl(
+                    "patch", "-n", NAMESPACE, each, "--type=merge", "--patch", awake
+                )
+                self.say(f"{name} slept, and is woken: no bridge of these manifests would do it")
 
     def _shut(self) -> list[str]:
         """Ways in of a load balancer that is gone, or is another: an apply leaves what it lacks."""
@@ -139,9 +183,3 @@ class AppliedManifests:
             f"paused by somebody, and left so: {names}. Their jobs wait. To let KEDA scale: "
             f"kubectl annotate scaledobjects -n {NAMESPACE} {names} {PAUSED}-"
         )
-
-
-def _ready(service: dict[str, object]) -> bool:
-    status = service.get("status")
-    conditions = status.get("conditions", ()) if isinstance(status, dict) else ()
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)

@@ -7,9 +7,12 @@ from pathlib import Path
 import yaml
 
 from darkroom.deploy.cluster import Cluster
+from darkroom.deploy.errors import ProgramFailed
 from darkroom.deploy.step import Standing
 
 _WAIT_S = 600
+#: What Helm, 3 and 4, says of a release that was never installed.
+_UNKNOWN = "release: not found"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,11 +117,15 @@ class Operator:
 
     def _release(self) -> dict[str, str] | None:
         chart = chart_of(self.operator)
-        text = self.cluster.helm("list", "-a", "-n", chart.namespace, "-o", "json")
-        for release in json.loads(text or "[]"):
-            if release["name"] == chart.release:
-                return dict(release)
-        return None
+        # Not `list`: Helm 3 hides what is pending without -a, and Helm 4 refuses that.
+        asked = ("history", chart.release, "-n", chart.namespace, "--max", "1", "-o", "json")
+        try:
+            [last] = json.loads(self.cluster.helm(*asked))
+        except ProgramFailed as failed:
+            if _UNKNOWN in str(failed):
+                return None
+            raise
+        return dict(last)
 
     def _clear(self, chart: Chart, status: str) -> None:
         # Its first installation was killed: there is no earlier one to go back to. Any other one

@@ -12,12 +12,13 @@ from darkroom.cluster.snapshot import Snapshot, resolve
 from darkroom.deploy.access import KubeAccess
 from darkroom.deploy.account import Account
 from darkroom.deploy.builder import judged_builder
+from darkroom.deploy.by_topic import ByTopic
 from darkroom.deploy.cluster import Cluster, write_kubeconfig
 from darkroom.deploy.daemons import Daemons
 from darkroom.deploy.definitions import CustomResources
-from darkroom.deploy.gpu_nodes import ClusterNodes
 from darkroom.deploy.images import GivenImages, PushedImages
 from darkroom.deploy.infrastructure import Infrastructure
+from darkroom.deploy.job_nodes import ClusterNodes
 from darkroom.deploy.journal import Journal
 from darkroom.deploy.manifests import AppliedManifests, RenderedManifests
 from darkroom.deploy.memory import Memory
@@ -34,6 +35,7 @@ from darkroom.deploy.state_bucket import StateBucket
 from darkroom.deploy.step import Step
 from darkroom.deploy.terraform import Backend, Terraform
 from darkroom.deploy.wanted import MODULE, ROOT, Wanted
+from darkroom.names import CPU_NODES, GPU_NODES
 from darkroom.prices import Prices
 from jobs.catalogue import Catalogue, Runtime
 
@@ -249,22 +251,37 @@ class Deployment:
 
     @property
     def smoke(self) -> SmokeTest:
-        on_gpu = self.catalogue.runtimes[self.wanted.runtime].replicas.num_gpus > 0
+        runtime = self.catalogue.runtimes[self.wanted.runtime]
+        on_gpu = runtime.replicas.num_gpus > 0
         return SmokeTest(
             api_url=lambda: self.installation.api_url,
             api_key=lambda: self.secret("first-key"),
             sqs=self.connect("sqs"),
             sns=self.connect("sns"),
-            notices_topic=lambda: self.installation.config("webhooks")[
-                "DARKROOM_NOTICES_TOPIC_ARN"
-            ],
+            notices_topic=lambda: self._topic("NOTICES"),
             installation=self.wanted.name,
-            model=_default_model(self.catalogue.runtimes[self.wanted.runtime]),
+            model=_default_model(runtime),
             say=self.journal.say,
-            nodes=ClusterNodes(self.cluster) if on_gpu else None,
+            by_topic=self._by_topic if self.account.partition == "aws-cn" else None,
+            nodes=ClusterNodes(cluster=self.cluster, kind=GPU_NODES if on_gpu else CPU_NODES),
+            queues=lambda: self.installation.job_queues,
             cached=lambda: self._snapshot(self._given()) is not None,
-            gpu_hour_usd=Prices.listed().instance_hour("g5.xlarge", spot=True) if on_gpu else None,
+            hour_usd=Prices.listed().instance_hour(
+                "g5.xlarge" if on_gpu else "t4g.large", spot=on_gpu
+            ),
         )
+
+    @property
+    def _by_topic(self) -> ByTopic:
+        return ByTopic(
+            sns=self.connect("sns"),
+            s3=self.connect("s3"),
+            topic=lambda: self._topic("JOBS"),
+            runtime=self.wanted.runtime,
+        )
+
+    def _topic(self, word: str) -> str:
+        return str(self.installation.config("webhooks")[f"DARKROOM_{word}_TOPIC_ARN"])
 
     @cached_property
     def installation(self) -> Installation:

@@ -2,48 +2,59 @@
 
 import hashlib
 import itertools
-import json
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from typing import Any, Protocol
 
 import httpx
 
 from client.client import Client
 from client.errors import Refused, Unreachable
+from darkroom.deploy.by_topic import ByTopic
 from darkroom.deploy.errors import SmokeFailed
 from darkroom.deploy.inbox import Inbox
 from darkroom.deploy.step import Standing
+from darkroom.names import GPU_NODES
 from darkroom.screen import timeline
+from jobs.notice import Notice
 from jobs.view import JobView
+from records.aws import SqsQueue
 from records.errors import translated
 
 #: Seconds: a cold start without a snapshot, with an hour's worst spot market.
 _JOB_S, _NOTICE_S = 900, 120
 #: From the last job to no node: replica 2 min, worker 1, node 1, and some for the instance.
 _TO_ZERO_S = 900
+#: For so long SQS may still count our own job; no node goes before that.
+_OWN_S = 120
 _LOOK_S = 5
 _TRIES = 5
 #: What a gateway answers for an app that is not awake yet.
 _PASSING = frozenset({429, 502, 503, 504})
 
 
-class Nodes:
-    """The GPU nodes of a cluster, as the smoke test looks at them."""
+class Nodes(Protocol):
+    """The nodes of one kind, as the smoke test looks at them."""
 
-    def gpu(self) -> list[str]:
-        """Their names."""
-        raise NotImplementedError
+    @property
+    def kind(self) -> str:
+        """GPU_NODES or CPU_NODES."""
+        ...
 
-    def pulled(self) -> list[str]:
-        """Images that GPU nodes pulled: none, if they were in the snapshot."""
-        raise NotImplementedError
+    def left(self) -> list[str]:
+        """Names of those that are there for jobs, or for nothing."""
+        ...
 
-    def cached(self) -> list[str]:
-        """Images that were on GPU nodes already: those of the snapshot."""
-        raise NotImplementedError
+    def pulled(self, since: datetime) -> list[str]:
+        """Images that younger ones pulled: none, if they were in the snapshot."""
+        ...
+
+    def cached(self, since: datetime) -> list[str]:
+        """Images that were on younger ones already: those of the snapshot."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +75,7 @@ class Findings:
         shown += [f"  {name:<12} {took:7.1f} s" for name, took in self.split]
         shown.append(f"from POST to notice: {self.to_notice_s:.1f} s")
         if self.to_zero_s is not None:
-            shown.append(f"no GPU node again after {self.to_zero_s:.0f} s")
+            shown.append(f"no node of this job again after {self.to_zero_s:.0f} s")
         if self.usd is not None:
             shown.append(f"cost of this job, its cold start and cooldown: {self.usd:.4f} USD")
         return shown + [f"note: {warning}" for warning in self.warnings]
@@ -85,12 +96,18 @@ class SmokeTest:
     installation: str
     model: str | None
     say: Callable[[str], None]
-    #: None: a runtime without GPUs, or no cluster to look at.
+    #: In the place of the API, where none is open.
+    by_topic: ByTopic | None = None
+    #: None: no cluster to look at.
     nodes: Nodes | None = None
+    #: URLs of the queues of jobs, of all runtimes.
+    queues: Callable[[], Sequence[str]] = tuple
     #: Whether GPU nodes start from a snapshot.
     cached: Callable[[], bool] = lambda: False
-    gpu_hour_usd: float | None = None
+    #: Of the node that Karpenter takes first.
+    hour_usd: float | None = None
     job_s: float = _JOB_S
+    own_s: float = _OWN_S
     to_zero_s: float = _TO_ZERO_S
     seen: list[Findings] = field(default_factory=list)
 
@@ -112,8 +129,10 @@ class SmokeTest:
         with inbox.opened() as url:
             view, to_notice_s = self._job(url)
         self._image(view)
-        warnings = self._cache()
+        warnings = self._cache(view.times.accepted)
         to_zero_s = self._until_zero()
+        if self.nodes is not None and to_zero_s is None:
+            warnings += ("not seen: whether nodes go, and what this job cost. Others are at work",)
         findings = Findings(
             view=view,
             to_notice_s=to_notice_s,
@@ -132,35 +151,41 @@ class SmokeTest:
     def _job(self, inbox: str) -> tuple[JobView, float]:
         wanted = {"task": "text-to-image", "prompt": "a red circle on a blue background", "seed": 7}
         # An id of ours: posted again it is the same job.
-        request = {"id": f"smoke-{uuid.uuid4()}", "input": wanted} | (
+        request: dict[str, Any] = {"id": f"smoke-{uuid.uuid4()}", "input": wanted} | (
             {"model": self.model} if self.model else {}
         )
+        posted = time.monotonic()
+        if self.by_topic is not None:
+            self.say("the job goes to the input topic: in China no API answers without a licence")
+            accepted = self.by_topic.send(request)
+            notice = self._notice(inbox, request["id"], self.job_s)
+            return self.by_topic.view(notice, accepted), time.monotonic() - posted
         with Client(self.api_url(), api_key=self.api_key()) as client:
-            posted = time.monotonic()
             job = _posted(client, request)
             for view in client.watch(job.uid, timeout_s=self.job_s):
                 job = view
             if job.error is not None or not job.outputs:
                 why = job.error.message if job.error else "it has no image"
                 raise SmokeFailed(f"the job {job.uid} is {job.status}: {why}")
-            self._notice(inbox, job)
+            self._notice(inbox, job.id, _NOTICE_S)
             return client.job(job.uid), time.monotonic() - posted
 
-    def _notice(self, inbox: str, job: JobView) -> None:
-        deadline = time.monotonic() + _NOTICE_S
+    def _notice(self, inbox: str, job: str, within_s: float) -> Notice:
+        deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
             with translated("SQS ReceiveMessage"):
                 received = self.sqs.receive_message(
                     QueueUrl=inbox, WaitTimeSeconds=2, MaxNumberOfMessages=10
                 )
             for message in received.get("Messages", ()):
-                notice = json.loads(message["Body"])
-                if notice["id"] != job.id:
+                notice = Notice.model_validate_json(message["Body"])
+                if notice.id != job:
                     continue
-                if notice["status"] != "completed" or not notice["result"]:
-                    raise SmokeFailed(f"the notice of job {job.uid} says {notice['status']}")
-                return
-        raise SmokeFailed(f"no notice of job {job.uid} came within {_NOTICE_S} s of its end")
+                if notice.status != "completed" or not notice.result:
+                    why = (notice.job["error"] or {}).get("message", "no reason")
+                    raise SmokeFailed(f"the notice of job {job} says {notice.status}: {why}")
+                return notice
+        raise SmokeFailed(f"no notice of job {job} came within {within_s:g} s")
 
     def _image(self, view: JobView) -> None:
         for output in view.outputs:
@@ -174,24 +199,35 @@ class SmokeTest:
                     f"{output.bytes} and {output.sha256}"
                 )
 
-    def _cache(self) -> tuple[str, ...]:
+    def _cache(self, accepted: datetime) -> tuple[str, ...]:
+        """What nodes tell of the snapshot; older ones were not made of this one."""
         if self.nodes is None:
-            return ("this runtime has no GPU: nothing was seen of nodes and snapshots",)
-        pulled = self.nodes.pulled()
+            return ("no cluster was looked at: nothing was seen of nodes and snapshots",)
+        if self.nodes.kind != GPU_NODES:
+            return ()
+        pulled = self.nodes.pulled(accepted)
         if not pulled:
             # No pull is no proof: of a node that is gone, or is older than its events, nothing is.
-            return () if self.nodes.cached() else ("not seen: whether a GPU node had the images",)
+            return (
+                ()
+                if self.nodes.cached(accepted)
+                else ("not seen: whether a GPU node had the images",)
+            )
         told = f"a GPU node pulled {', '.join(pulled)}"
         if self.cached():
             raise SmokeFailed(f"{told}, although its snapshot should have it")
         return (f"{told}: there is no snapshot with it",)
 
     def _until_zero(self) -> float | None:
+        """Seconds until no node is left; None if other jobs keep them."""
         if self.nodes is None:
             return None
         began = time.monotonic()
-        while names := self.nodes.gpu():
-            if time.monotonic() - began > self.to_zero_s:
+        while names := self.nodes.left():
+            waited = time.monotonic() - began
+            if waited >= self.own_s and self._others():
+                return None
+            if waited > self.to_zero_s:
                 raise SmokeFailed(
                     f"{', '.join(names)} still there {self.to_zero_s:g} s after the job: it costs "
                     "money while nothing runs. `darkroom status` says what holds it"
@@ -199,10 +235,14 @@ class SmokeTest:
             time.sleep(_LOOK_S)
         return time.monotonic() - began
 
+    def _others(self) -> int:
+        """Jobs that are queued or in work."""
+        return sum(sum(SqsQueue(self.sqs, url).depth()) for url in self.queues())
+
     def _usd(self, job_s: float, to_zero_s: float | None) -> float | None:
-        if self.gpu_hour_usd is None or to_zero_s is None:
+        if self.hour_usd is None or to_zero_s is None:
             return None
-        return (job_s + to_zero_s) / 3600 * self.gpu_hour_usd
+        return (job_s + to_zero_s) / 3600 * self.hour_usd
 
 
 def _posted(client: Client, request: dict[str, Any]) -> JobView:

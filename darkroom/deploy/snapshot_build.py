@@ -17,6 +17,7 @@ from darkroom.cluster.snapshot import Snapshot
 from darkroom.deploy.content import Content, tagged, volume_gib
 from darkroom.deploy.errors import SnapshotFailed
 from darkroom.deploy.instance_shell import InstanceShell
+from darkroom.deploy.patience import insisted
 from darkroom.deploy.wanted import ROOT
 from records.errors import RecordsError, translated
 
@@ -26,6 +27,8 @@ _DATA = "/dev/xvdb"
 _SYSTEM_GIB = 4
 _INSTANCE = "m5.large"
 _LOOK_S, _STATE_S, _SNAPSHOT_S = 10, 600, 5400
+#: SSM is reached by the control container; the admin container, and the host, some time later.
+_HOST_S = 120
 #: Every account's own key for EBS: whoever may make volumes, as Karpenter, may use it through EC2.
 _KEY = "alias/aws/ebs"
 _USER_DATA = "[settings.host-containers.admin]\nenabled = true\n"
@@ -92,8 +95,7 @@ class SnapshotBuilder:
             self._fill(shell, contents)
             self._verify(shell, contents)
             self.say(f"{instance}: stopping")
-            with translated("EC2 StopInstances"):
-                self.ec2.stop_instances(InstanceIds=[instance])
+            insisted(lambda: self._stop(instance), self.sleep)
             self._wait_state(instance, "stopped")
             return self._snapshot(instance, contents, size)
 
@@ -112,8 +114,7 @@ class SnapshotBuilder:
         left = [each["InstanceId"] for r in found["Reservations"] for each in r["Instances"]]
         if left:
             self.say(f"removing what an earlier build left: {', '.join(left)}")
-            with translated("EC2 TerminateInstances"):
-                self.ec2.terminate_instances(InstanceIds=left)
+            self._terminate(left)
         for snapshot in self._snapshots(complete=False):
             if not tagged(snapshot, ours=True):
                 self._delete(snapshot["SnapshotId"])
@@ -125,8 +126,15 @@ class SnapshotBuilder:
             yield instance
         finally:
             # Its volumes go with it.
-            with translated("EC2 TerminateInstances"):
-                self.ec2.terminate_instances(InstanceIds=[instance])
+            insisted(lambda: self._terminate([instance]), self.sleep)
+
+    def _stop(self, instance: str) -> None:
+        with translated("EC2 StopInstances"):
+            self.ec2.stop_instances(InstanceIds=[instance])
+
+    def _terminate(self, instances: Sequence[str]) -> None:
+        with translated("EC2 TerminateInstances"):
+            self.ec2.terminate_instances(InstanceIds=list(instances))
 
     def _launch(self, size: int) -> str:
         parameter = (
@@ -170,7 +178,7 @@ class SnapshotBuilder:
 
     def _fill(self, shell: InstanceShell, contents: Sequence[Content]) -> None:
         # It would start pods of its own, and take away images that none of them uses.
-        shell.run("systemctl stop kubelet")
+        shell.run("systemctl stop kubelet", again_s=_HOST_S)
         for each in contents:
             self.say(f"{shell.instance}: pulling {each.name}")
             shell.run(_PULL + each.image)
@@ -179,59 +187,90 @@ class SnapshotBuilder:
 
     def _verify(self, shell: InstanceShell, contents: Sequence[Content]) -> None:
         """Every layer there and unpacked, by containerd's own look at its content."""
-        listing = shell.run(f"{_CTR} check")
         for each in contents:
+            # One by one: of what a command prints SSM shows 24,000 characters, some 70 lines.
+            names = " ".join(f"name=={name}" for name in each.names)
+            listing = shell.run(f"{_CTR} check {names}")
             if (fault := each.fault_in(listing)) is not None:
                 raise SnapshotFailed(f"{each.name} is not wholly on the volume: {fault}")
 
     def _snapshot(self, instance: str, contents: Sequence[Content], size: int) -> Snapshot:
-        with translated("EC2 DescribeInstances"):
-            found = self.ec2.describe_instances(InstanceIds=[instance])
-        disks = found["Reservations"][0]["Instances"][0]["BlockDeviceMappings"]
-        volume = next(d["Ebs"]["VolumeId"] for d in disks if d["DeviceName"] == _DATA)
+        volume = self._data_volume(instance)
+        digests = [{"Key": each.tag, "Value": each.digest} for each in contents]
+        made = None
+        try:
+            made = insisted(lambda: self._begun(volume), self.sleep)
+            self.say(f"{made}: waiting until it is complete")
+            self._wait_complete(made)
+            # Only now: a tag with a digest says that the whole image is in there.
+            insisted(lambda: self._tag(str(made), digests), self.sleep)
+        except BaseException:
+            # What stopped us is more worth knowing than what then could not be deleted.
+            with suppress(RecordsError):
+                if made is not None:
+                    self._delete(made)
+                self._drop(volume, but=made)
+            raise
+        with suppress(RecordsError):
+            self._drop(volume, but=made)
+        return Snapshot(id=made, size_gib=size)
+
+    def _data_volume(self, instance: str) -> str:
+        disks = insisted(lambda: self._described(instance), self.sleep)["BlockDeviceMappings"]
+        return next(str(d["Ebs"]["VolumeId"]) for d in disks if d["DeviceName"] == _DATA)
+
+    def _begun(self, volume: str) -> str:
         tags = [{"Key": key, "Value": value} for key, value in self._tags().items()]
         with translated("EC2 CreateSnapshot"):
             made = self.ec2.create_snapshot(
                 VolumeId=volume,
                 Description=f"{self.installation}: container images",
                 TagSpecifications=[{"ResourceType": "snapshot", "Tags": tags}],
-            )["SnapshotId"]
-        try:
-            self.say(f"{made}: waiting until it is complete")
-            self._wait_complete(made)
-            # Only now: a tag with a digest says that the whole image is in there.
-            digests = [{"Key": each.tag, "Value": each.digest} for each in contents]
-            with translated("EC2 CreateTags"):
-                self.ec2.create_tags(Resources=[made], Tags=digests)
-        except BaseException:
-            # What stopped us is more worth knowing than what then could not be deleted.
-            with suppress(RecordsError):
-                self._delete(made)
-            raise
-        return Snapshot(id=made, size_gib=size)
+            )
+        return str(made["SnapshotId"])
+
+    def _tag(self, snapshot: str, tags: Sequence[Mapping[str, str]]) -> None:
+        with translated("EC2 CreateTags"):
+            self.ec2.create_tags(Resources=[snapshot], Tags=tags)
+
+    def _drop(self, volume: str, *, but: str | None) -> None:
+        """CreateSnapshot knows no token: asked again, because it was silent, it makes another."""
+        of_volume = {"Name": "volume-id", "Values": [volume]}
+        with translated("EC2 DescribeSnapshots"):
+            found = self.ec2.describe_snapshots(OwnerIds=["self"], Filters=[of_volume])
+        for each in found["Snapshots"]:
+            if each["SnapshotId"] != but:
+                self._delete(each["SnapshotId"])
 
     def _wait_complete(self, snapshot: str) -> None:
         deadline = self.now() + _SNAPSHOT_S
         while True:
-            with translated("EC2 DescribeSnapshots"):
-                [found] = self.ec2.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"]
+            found = insisted(lambda: self._progress(snapshot), self.sleep)
             if found["State"] == "completed":
                 return
             if found["State"] == "error" or self.now() > deadline:
                 raise SnapshotFailed(f"{snapshot} is {found['State']}, {found.get('Progress')}")
             self.sleep(_LOOK_S)
 
+    def _progress(self, snapshot: str) -> dict[str, Any]:
+        with translated("EC2 DescribeSnapshots"):
+            [found] = self.ec2.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"]
+        return dict(found)
+
     def _wait_state(self, instance: str, state: str) -> None:
         deadline = self.now() + _STATE_S
         while True:
-            with translated("EC2 DescribeInstances"):
-                found = self.ec2.describe_instances(InstanceIds=[instance])
-            now = found["Reservations"][0]["Instances"][0]["State"]["Name"]
+            now = insisted(lambda: self._described(instance), self.sleep)["State"]["Name"]
             if now == state:
                 return
             if now == "terminated" or self.now() > deadline:
                 raise SnapshotFailed(f"{instance} is {now}, and should be {state}")
             self.sleep(_LOOK_S)
+
+    def _described(self, instance: str) -> dict[str, Any]:
+        with translated("EC2 DescribeInstances"):
+            found = self.ec2.describe_instances(InstanceIds=[instance])
+        return dict(found["Reservations"][0]["Instances"][0])
 
     def _delete(self, snapshot: str) -> None:
         with translated("EC2 DeleteSnapshot"):

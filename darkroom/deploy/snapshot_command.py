@@ -1,5 +1,6 @@
 """`darkroom snapshot build|list|prune`."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -9,11 +10,11 @@ from darkroom.cluster.images import Images
 from darkroom.deploy.cluster import Cluster, write_kubeconfig
 from darkroom.deploy.content import Content
 from darkroom.deploy.daemons import Daemons
-from darkroom.deploy.errors import DeployError
+from darkroom.deploy.errors import DeployError, NotReady
 from darkroom.deploy.program import Programs
 from darkroom.deploy.snapshot_build import SnapshotBuilder, bottlerocket_version
 from darkroom.deploy.snapshot_step import contents_of, kubernetes_version
-from darkroom.deploy.snapshots import Kept, delete, listed, superfluous
+from darkroom.deploy.snapshots import Kept, delete, in_use, listed, superfluous
 from darkroom.deploy.wanted import Wanted
 from darkroom.output import Json, emit
 from darkroom.screen import pairs_table, people
@@ -59,11 +60,9 @@ def build(
 
 def _daemons(wanted: Wanted) -> list[Content]:
     """What the installation's cluster runs on GPU nodes; of none that answers, that is said."""
-    cluster = Cluster(programs=Programs(), kubeconfig=wanted.kubeconfig)
     why = f"EKS knows no cluster {wanted.name} in {wanted.region} that answers yet"
     try:
-        eks = connect("eks", region_name=wanted.region)
-        if write_kubeconfig(eks, wanted.name, wanted.region, wanted.kubeconfig):
+        if (cluster := _cluster(wanted)) is not None:
             return Daemons(cluster=cluster, say=_say).contents()
     except (DeployError, RecordsError) as error:
         why = str(error)
@@ -72,6 +71,13 @@ def _daemons(wanted: Wanted) -> list[Content]:
         "(network, kube-proxy, ...) at each start. With the cluster in reach, run this again"
     )
     return []
+
+
+def _cluster(wanted: Wanted) -> Cluster | None:
+    eks = connect("eks", region_name=wanted.region)
+    if not write_kubeconfig(eks, wanted.name, wanted.region, wanted.kubeconfig):
+        return None
+    return Cluster(programs=Programs(), kubeconfig=wanted.kubeconfig)
 
 
 def _say(text: str) -> None:
@@ -93,14 +99,39 @@ def prune(
     name: Name = "darkroom-dev",
     region: Region = "us-west-2",
     keep: Annotated[int, typer.Option(min=1, help="how many of the newest stay")] = 2,
-    used: Annotated[list[str] | None, typer.Option(help="id of one that stays in any case")] = None,
+    used: Annotated[
+        list[str] | None, typer.Option(help="id of one that stays; needs no cluster that answers")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Delete older snapshots, and those that were never finished."""
+    """Delete older snapshots, and those that were never finished; never one that is in use."""
     ec2 = connect("ec2", region_name=region)
-    going = superfluous(listed(ec2, name), keep=keep, used=used or ())
-    gone = delete(ec2, going)
+    stay = _used(Wanted(name=name, region=region), used or ())
+    gone = delete(ec2, superfluous(listed(ec2, name), keep=keep, used=stay))
     emit({"deleted": gone}, as_json=as_json, otherwise="\n".join(gone))
+
+
+def _used(wanted: Wanted, told: Collection[str]) -> set[str]:
+    """What the cluster's nodes start from, and what a person has told.
+
+    Only the cluster knows: what a `deploy` wrote down is another one as soon as it was killed
+    between that and its apply, or somebody has applied a rendered folder by hand.
+    """
+    try:
+        cluster = _cluster(wanted)
+        found = in_use(cluster) if cluster else set()
+    except (DeployError, RecordsError) as error:
+        if not told:
+            raise NotReady(
+                f"{error}\nSo nobody says which snapshot GPU nodes start from, and nothing was "
+                "deleted. With the cluster in reach, run this again; or say --used ID, as "
+                "`kubectl get ec2nodeclasses gpu -o yaml` has it"
+            ) from error
+        _say(f"{error}\nOnly what --used names is taken for in use")
+        return set(told)
+    if found:
+        _say(f"in use, and kept: {', '.join(sorted(found))}")
+    return found | set(told)
 
 
 def _described(each: Kept) -> str:

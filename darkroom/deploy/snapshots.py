@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from darkroom.cluster.snapshot import IMAGE_TAG
+from darkroom.deploy.cluster import Cluster
 from darkroom.deploy.content import DAEMON_TAG, tagged
 from darkroom.deploy.snapshot_build import BUILD_TAG
 from records.errors import translated
@@ -48,6 +49,16 @@ def listed(ec2: Any, installation: str) -> list[Kept]:
         pages = ec2.get_paginator("describe_snapshots").paginate(OwnerIds=["self"], Filters=wanted)
         found = [Kept.of(each) for page in pages for each in page["Snapshots"]]
     return sorted(found, key=lambda each: each.made, reverse=True)
+
+
+def in_use(cluster: Cluster) -> set[str]:
+    """Those that a cluster's new nodes start from; without one of these no node would start."""
+    disks = [
+        disk.get("ebs", {})
+        for each in cluster.items("ec2nodeclasses.karpenter.k8s.aws")
+        for disk in each["spec"].get("blockDeviceMappings", ())
+    ]
+    return {str(disk["snapshotID"]) for disk in disks if disk.get("snapshotID")}
 
 
 def superfluous(snapshots: Sequence[Kept], *, keep: int, used: Collection[str]) -> list[Kept]:

@@ -135,7 +135,8 @@ class Kubectl:
 
     def items(self, kind, **_):
         if kind == "rayservices":
-            return [{"status": {"conditions": [{"type": "Ready", "status": "True"}]}}]
+            ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+            return [{"metadata": {"name": "demo"}, "status": ready}]
         return [each for each in self.there if each["kind"].lower() + "s" == kind]
 
     def get(self, *_, **__):

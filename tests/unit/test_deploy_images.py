@@ -69,12 +69,17 @@ def expect(stub, *, there):
 def expect_kept(stub):
     """The digest gets a tag that no rule takes away."""
     wanted = {"repositoryName": "demo/serve"}
+    manifest = {
+        "imageManifest": "{}",
+        "imageManifestMediaType": "application/vnd.oci.image.index.v1+json",
+    }
     stub.add_response(
         "batch_get_image",
-        {"images": [{"imageManifest": "{}"}]},
+        {"images": [manifest]},
         wanted | {"imageIds": [{"imageDigest": DIGEST}]},
     )
-    put = {"imageManifest": "{}", "imageTag": "deployed-" + "c" * 12, "imageDigest": DIGEST}
+    # With its type: there may be none in the manifest itself, and ECR would refuse it.
+    put = manifest | {"imageTag": "deployed-" + "c" * 12, "imageDigest": DIGEST}
     stub.add_response("put_image", {}, wanted | put)
     found = {"repositories": [{"repositoryUri": f"{REGISTRY}/demo/serve"}]}
     stub.add_response("describe_repositories", found, {"repositoryNames": ["demo/serve"]})
@@ -158,12 +163,15 @@ def operator(tmp_path):
 
 
 def helm(folder, *, status, chart="keda-2.20.2", values=None, rollback=0):
-    release = json.dumps([{"name": "keda", "status": status, "chart": chart}] if status else [])
+    """Helm 4, which knows no `list -a`, with the last revision of one release, or with none."""
+    last = json.dumps([{"revision": 7, "status": status, "chart": chart}])
+    known = f"echo '{last}'" if status else "echo 'Error: release: not found' >&2; exit 1"
     return folder(
         "helm",
-        "v3.16.1",
+        "v4.0.1",
         f"""case "$1" in
-  list) echo '{release}';;
+  list) case "$*" in *-a*) echo "Error: unknown shorthand flag: 'a' in -a" >&2; exit 1;; esac;;
+  history) case "$*" in *"--max 1"*) {known};; *) exit 1;; esac;;
   get) echo '{json.dumps(values)}';;
   rollback) exit {rollback};;
 esac""",
@@ -221,3 +229,10 @@ def test_an_operator_at_work_is_not_uninstalled_because_going_back_failed(tmp_pa
     with pytest.raises(ProgramFailed):
         operator(tmp_path).apply()
     assert "uninstall" not in {line.split()[0] for line in told.read_text().splitlines()}
+
+
+def test_a_cluster_that_does_not_answer_is_not_taken_for_one_without_the_operator(tmp_path, folder):
+    """It would be installed over the one that is at work."""
+    folder("helm", "v4.0.1", "echo 'Error: Kubernetes cluster unreachable' >&2; exit 1")
+    with pytest.raises(ProgramFailed, match="unreachable"):
+        operator(tmp_path).check()

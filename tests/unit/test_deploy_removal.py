@@ -121,7 +121,8 @@ class Kubectl:
 
     def items(self, kind, **_):
         if kind == "rayservices":
-            return [{"status": {"conditions": [{"type": "Ready", "status": "True"}]}}]
+            ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+            return [{"metadata": {"name": "demo"}, "status": ready}]
         return [
             {"metadata": {"name": name, "annotations": annotations}}
             for name, annotations in self.annotations.items()

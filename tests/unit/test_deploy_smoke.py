@@ -1,5 +1,6 @@
 """The smoke test's own subscriber; what it sees of an installation an applied stack shows."""
 
+import json
 import time
 from types import SimpleNamespace
 
@@ -71,6 +72,23 @@ def test_each_run_has_a_queue_of_its_own_which_goes_with_it(account):
         assert (queues(account), subscribers(account)) == ([], [])
     assert len(set(names)) == 2
     assert all(name.startswith(inbox_prefix("demo")) for name in names)
+
+
+def test_the_queue_takes_notices_from_its_first_moment(account):
+    """A policy that is set later counts after a minute; a warm bridge needs three seconds."""
+    account.sqs.meta.events.register("before-call.sqs.SetQueueAttributes", too_late)
+    with inbox(account).opened() as url:
+        found = account.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        [rule] = json.loads(found["Policy"])["Statement"]
+        assert rule["Resource"] == found["QueueArn"]
+        assert rule["Condition"] == {"ArnEquals": {"aws:SourceArn": account.topics[0]}}
+        account.sns.publish(TopicArn=account.topics[0], Message="done")
+        received = account.sqs.receive_message(QueueUrl=url)["Messages"]
+    assert [each["Body"] for each in received] == ["done"]
+
+
+def too_late(**_):
+    raise AssertionError("the policy is set after the queue was made")
 
 
 def test_what_a_killed_run_left_goes_with_its_subscription(account):

@@ -33,15 +33,23 @@ PROXY = Content(
 )
 
 
+def asks_for(name, command):
+    """Whether `ctr images check` lists an image: any of its filters fits, or there is none."""
+    filters = [word for word in command.split() if word.startswith("name==")]
+    return f"name=={name}" in filters or (" check" in command and not filters)
+
+
 class Shell:
     """An SSM whose instance pulls whatever it is told to."""
 
-    def __init__(self):
+    def __init__(self, contents=(SERVE, PROXY)):
+        self.contents = contents
         self.commands = []
         self.answers = {}
         self.online = True
         self.whole = True
         self.failing = None
+        self.failures = 1000
         self.lost = None
 
     def get_parameter(self, Name):  # noqa: N803  # boto3's spelling
@@ -55,18 +63,19 @@ class Shell:
         [command] = Parameters["commands"]
         self.commands.append(command)
         name = str(len(self.commands))
-        failed = self.failing is not None and self.failing in command
+        failed = self.failing is not None and self.failing in command and self.failures > 0
+        self.failures -= failed
         listing = "\n".join(
             f"{name} application/vnd.oci.image.index.v1+json {each.digest} "
             f"{'complete (9/9)' if self.whole else 'incomplete (3/9)'} 9.0 GiB/9.0 GiB "
             f"{'true' if self.whole else 'false'}"
-            for each in (SERVE, PROXY)
-            for name in (each.image, each.also)
-            if name not in (None, self.lost)
+            for each in self.contents
+            for name in each.names
+            if name != self.lost and asks_for(name, command)
         )
         self.answers[name] = {
             "Status": "Failed" if failed else "Success",
-            "StandardOutputContent": listing if command.endswith(" check") else "",
+            "StandardOutputContent": listing[:24_000],
             "StandardErrorContent": "no space left on device" if failed else "",
         }
         return {"Command": {"CommandId": name}}
@@ -76,10 +85,10 @@ class Shell:
 
 
 class Failing:
-    """A client whose call number `at` fails, as AWS fails."""
+    """A client whose call number `at` fails, as AWS fails; and `times` of that name from there."""
 
-    def __init__(self, client, at=None):
-        self.client, self.at, self.calls = client, at, []
+    def __init__(self, client, at=None, *, times=1):
+        self.client, self.at, self.times, self.calls = client, at, times, []
 
     def __getattr__(self, name):
         return self._failing(name, getattr(self.client, name))
@@ -92,7 +101,9 @@ class Failing:
     def _failing(self, name, made):
         def call(**named):
             self.calls.append(name)
-            if len(self.calls) == self.at:
+            begun = self.at is not None and len(self.calls) >= self.at
+            if begun and self.times and name == self.calls[self.at - 1]:
+                self.times -= 1
                 error = {"Error": {"Code": "InternalError", "Message": "on our side"}}
                 raise ClientError(error, name)
             return made(**named)
@@ -275,28 +286,115 @@ def test_an_instance_that_never_reaches_ssm_is_given_up(ec2):
     assert running(ec2) == []
 
 
-def test_every_call_of_ec2_fails_once_and_nothing_is_left(ec2):
-    """Whatever could not be removed then is removed by the next build, before it begins."""
+def calls_of_a_build(ec2):
+    """Names of all calls of EC2, in their order, and how many come before there is an instance."""
     counted = Failing(ec2)
     builder(counted, Shell()).build([SERVE, PROXY])
     delete(ec2, listed(ec2, "demo"))
-    calls = list(counted.calls)
-    assert {
-        "describe_snapshots",
-        "run_instances",
-        "stop_instances",
-        "create_snapshot",
-        "create_tags",
-    } <= set(calls)
-    for at, name in enumerate(calls, start=1):
+    return counted.calls, counted.calls.index("run_instances") + 1
+
+
+def test_a_call_that_fails_before_there_is_an_instance_ends_the_build(ec2):
+    """Nothing is lost by that, and nothing is left."""
+    calls, first = calls_of_a_build(ec2)
+    for at, name in enumerate(calls[:first], start=1):
         with pytest.raises(RecordsError):
             builder(Failing(ec2, at), Shell()).build([SERVE, PROXY])
+        assert (running(ec2), listed(ec2, "demo")) == ([], []), name
+
+
+def test_no_single_call_that_fails_later_throws_half_an_hour_away(ec2):
+    """Nor five in a row; what EC2 has just made it may not know a moment later."""
+    calls, first = calls_of_a_build(ec2)
+    later = list(enumerate(calls, start=1))[first:]
+    assert {
+        "stop_instances",
+        "describe_instances",
+        "create_snapshot",
+        "describe_snapshots",
+        "create_tags",
+        "terminate_instances",
+    } == {name for _, name in later}
+    for at, name in later:
+        made = builder(Failing(ec2, at, times=5), Shell()).build([SERVE, PROXY])
+        assert [each.id for each in listed(ec2, "demo")] == [made.id], name
+        assert (running(ec2), unfinished(ec2)) == ([], []), name
+        delete(ec2, listed(ec2, "demo"))
+
+
+def test_an_outage_ends_the_build_and_the_next_one_removes_what_could_not_be_removed(ec2):
+    """Six times in a row is more than a hiccup."""
+    calls, first = calls_of_a_build(ec2)
+    last = {name: at for at, name in enumerate(calls, start=1) if at > first}
+    # The last look at snapshots is for doubles, and a build is no worse for its silence.
+    last["describe_snapshots"] = calls.index("create_snapshot") + 2
+    for name, at in last.items():
+        with pytest.raises(RecordsError):
+            builder(Failing(ec2, at, times=6), Shell()).build([SERVE, PROXY])
         if name != "terminate_instances":
             assert running(ec2) == [], name
             assert listed(ec2, "demo") == [], name
         builder(ec2, Shell()).clear()
         assert (running(ec2), unfinished(ec2)) == ([], []), name
         delete(ec2, listed(ec2, "demo"))
+
+
+class Deaf(Failing):
+    """An EC2 that makes the snapshot, and whose answer is lost: whoever asks again gets another."""
+
+    def create_snapshot(self, **named):
+        self.client.create_snapshot(**named)
+        return self._failing("create_snapshot", self.client.create_snapshot)(**named)
+
+
+@pytest.mark.parametrize("times", [0, 1, 6])
+def test_a_snapshot_that_was_made_twice_is_there_once(ec2, times):
+    """EC2 has no token for it; and none is there, if the build gave up."""
+    calls, _ = calls_of_a_build(ec2)
+    deaf = Deaf(ec2, calls.index("create_snapshot") + 1, times=times)
+    if times < 6:
+        made = [builder(deaf, Shell()).build([SERVE, PROXY]).id]
+    else:
+        made = []
+        with pytest.raises(RecordsError):
+            builder(deaf, Shell()).build([SERVE, PROXY])
+    assert [each.id for each in listed(ec2, "demo")] == made
+
+
+def test_no_single_silence_of_ssm_throws_a_build_away(ec2):
+    """Nor five in a row, of whatever call while images are pulled."""
+    counted = Failing(Shell())
+    builder(ec2, counted).build([SERVE, PROXY])
+    delete(ec2, listed(ec2, "demo"))
+    begun = counted.calls.index("describe_instance_information")
+    for at, name in list(enumerate(counted.calls, start=1))[begun:]:
+        builder(ec2, Failing(Shell(), at, times=5)).build([SERVE, PROXY])
+        assert len(listed(ec2, "demo")) == 1, name
+        delete(ec2, listed(ec2, "demo"))
+
+
+def test_the_host_is_tried_for_two_minutes(ec2):
+    """SSM is online before the container is by which the host is reached."""
+    shell = Shell()
+    shell.failing, shell.failures = "stop kubelet", 20
+    builder(ec2, shell).build([SERVE, PROXY])
+    assert sum("stop kubelet" in command for command in shell.commands) == 21
+    delete(ec2, listed(ec2, "demo"))
+    clock, shell.failures = Clock(), 1000
+    with pytest.raises(SnapshotFailed, match="no space left on device"):
+        builder(ec2, shell, clock).build([SERVE, PROXY])
+    assert clock.time == 120
+
+
+def test_more_images_are_verified_than_ssm_shows_of_one_command(ec2):
+    """It shows 24,000 characters, and what is beyond was taken for missing."""
+    place = "602401143452.dkr.ecr.us-west-2.amazonaws.com/" + "eks/" * 150
+    many = [
+        Content(name=f"daemon-{n}", image=f"{place}{n}@{OTHER}", bytes=1, ours=False)
+        for n in range(40)
+    ]
+    made = builder(ec2, Shell([SERVE, *many])).build([SERVE, *many])
+    assert [each.id for each in listed(ec2, "demo")] == [made.id]
 
 
 def test_what_a_killed_build_left_is_removed_by_the_next(ec2):
