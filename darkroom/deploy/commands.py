@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-import httpx
 import typer
 
 from darkroom.deploy.access import TARGETS, forwarded, forwarding
 from darkroom.deploy.account import Account, identify
 from darkroom.deploy.dry_run import emulated, rehearse
+from darkroom.deploy.endpoint import own_network
 from darkroom.deploy.errors import DeployError, ProgramFailed, Unfit
 from darkroom.deploy.exposure import UI_PASSWORD, UI_USER, Exposure
 from darkroom.deploy.farewell import half_way
@@ -33,8 +33,6 @@ from records.errors import ObjectMissing, RecordsError
 
 #: Who an emulated account is.
 _NOBODY = Account(id="000000000000", arn="arn:aws:iam::000000000000:root")
-#: Answers with the address that a request comes from.
-_OWN_ADDRESS = "https://checkip.amazonaws.com"
 
 Name = Annotated[str, typer.Option(help="name of the installation")]
 Region = Annotated[str, typer.Option(help="AWS region")]
@@ -119,12 +117,14 @@ def _within(deployment: Deployment, vpc: str | None) -> Deployment:
 
 def _deploy(deployment: Deployment, *, as_json: bool) -> None:
     wanted, journal = deployment.wanted, deployment.journal
+    # As it was asked: whoever goes on from another address is let in at that one.
+    again = wanted.command("deploy")
     if not wanted.admin_cidrs:
-        wanted = replace(wanted, admin_cidrs=(_own_address(),))
+        wanted = replace(wanted, admin_cidrs=(own_network(),))
     deployment = replace(deployment, wanted=wanted)
     account, name, region = deployment.account, wanted.name, wanted.region
     journal.say(f"{name} in account {account.id}, {region}, as {account.arn}")
-    run(deployment.deploy(), journal, again=wanted.command("deploy"))
+    run(deployment.deploy(), journal, again=again)
     url = deployment.installation.api_url
     journal.say(f"The API is at {url}; its first key: {_secret_command(name, region, 'first-key')}")
     exposure = deployment.installation.exposure
@@ -151,12 +151,13 @@ def destroy(
     overlay: Annotated[
         str, typer.Option(help=f"{' or '.join(OVERLAYS)}, where nobody wrote down which it was")
     ] = "dev",
+    admin_cidr: AdminCidr = None,
     unlock: Unlock = None,
     as_json: Json = False,
 ) -> None:
     """Take an installation away, in the order that orphans nothing; say what is left."""
     catalogue = Catalogue.from_yaml((ROOT / "runtimes.yaml").read_text("utf-8"))
-    wanted = Wanted(name=name, region=region, overlay=overlay)
+    wanted = Wanted(name=name, region=region, overlay=overlay, admin_cidrs=tuple(admin_cidr or ()))
     deployment = as_deployed(_deployment(wanted, catalogue, optional=False))
     deployment = replace(deployment, unlock=unlock, delete_data=delete_data, drain_s=60 * drain)
     account = deployment.account.id
@@ -254,16 +255,6 @@ def _rehearse(deployment: Deployment, *, as_json: bool) -> None:
         "month_usd": [{"name": line.name, "usd": round(line.usd, 2)} for line in rehearsal.lines],
     }
     emit(document, as_json=as_json, otherwise="\n".join(rehearsal.shown()))
-
-
-def _own_address() -> str:
-    try:
-        answer = httpx.get(_OWN_ADDRESS, timeout=10).raise_for_status().text.strip()
-    except httpx.HTTPError as error:
-        raise Unfit(
-            f"{_OWN_ADDRESS} does not say this machine's address ({error}): give it by --admin-cidr"
-        ) from error
-    return f"{answer}/32"
 
 
 def _secret_command(name: str, region: str, secret: str) -> str:

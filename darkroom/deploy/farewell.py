@@ -29,7 +29,7 @@ def half_way(command: str) -> str:
     """How to go on with a removal that stopped, and how not to."""
     return (
         f"{command}\nTo keep it instead: `darkroom deploy` with the options that it has. "
-        "Until either, the API takes no job and KEDA is paused"
+        "From its first changes on, until either, it takes no job and KEDA is paused"
     )
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from darkroom.deploy.cluster import Cluster
 from darkroom.deploy.drain import DrainedJobs
+from darkroom.deploy.endpoint import OpenedEndpoint
 from darkroom.deploy.farewell import EndedNodes, EndedWork, StoppedIntake
 from darkroom.deploy.leftovers import Leftovers
 from darkroom.deploy.plan import Deployment
@@ -14,10 +15,18 @@ def removal(deployment: Deployment, cluster: Cluster | None) -> list[Step]:
     """From whatever there is to nothing; `cluster` if there is one."""
     name, connect, say = deployment.wanted.name, deployment.connect, deployment.journal.say
     operators = [Undoing(each) for each in reversed(deployment.operators())] if cluster else []
+    # First: what follows would else close the intake, and stop at the first look at the cluster.
+    endpoint = OpenedEndpoint(
+        eks=connect("eks"),
+        cluster=deployment.cluster,
+        installation=name,
+        cidrs=deployment.wanted.admin_cidrs,
+    )
     # Without its state Terraform knows of nothing, and would fail of that.
     bucket = deployment.state_bucket
     terraform = [Undoing(deployment.infrastructure)] if bucket.exists() else []
     return [
+        *([endpoint] if cluster else []),
         StoppedIntake(functions=connect("lambda"), installation=name, cluster=cluster),
         DrainedJobs(
             sqs=connect("sqs"),

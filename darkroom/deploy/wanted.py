@@ -130,6 +130,7 @@ class Wanted:
         words = ["darkroom", verb, "--name", self.name, "--region", self.region]
         if verb == "deploy":
             words += self._deploy_words()
+        words += [word for cidr in self.admin_cidrs for word in ("--admin-cidr", cidr)]
         return " ".join(words)
 
     def _deploy_words(self) -> list[str]:
@@ -142,7 +143,6 @@ class Wanted:
             ("--existing-vpc", self.vpc.id if self.vpc else None),
             ("--runtime", None if self.runtime == "demo" else self.runtime),
             *self.exposure.words(),
-            *(("--admin-cidr", cidr) for cidr in self.admin_cidrs),
         ]
         words = [word for name, value in given if value for word in (name, str(value))]
         return words + (["--build-snapshot"] if self.build_snapshot else [])

@@ -114,9 +114,11 @@ def test_the_command_that_goes_on_asks_for_the_same():
     )
     assert wanted.command("deploy") == (
         "darkroom deploy --name demo --region eu-west-1 --overlay prod "
-        "--admin-cidr 192.0.2.1/32 --build-snapshot"
+        "--build-snapshot --admin-cidr 192.0.2.1/32"
     )
-    assert wanted.command("destroy") == "darkroom destroy --name demo --region eu-west-1"
+    assert wanted.command("destroy") == (
+        "darkroom destroy --name demo --region eu-west-1 --admin-cidr 192.0.2.1/32"
+    )
 
 
 @pytest.mark.parametrize(

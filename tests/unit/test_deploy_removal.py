@@ -66,6 +66,7 @@ def test_a_removal_orphans_nothing(deployment):
     undone = {step.step.name.split()[0] for step in steps if isinstance(step, Undoing)}
     assert {"karpenter", "keda", "kuberay"} < undone
     assert [step.name.removeprefix("remove ").split()[0] for step in steps] == [
+        "the",
         "stop",
         "drain",
         "delete",
@@ -195,7 +196,7 @@ def test_a_removal_that_stops_says_how_it_stands_and_both_ways_on():
     text = half_way("darkroom destroy --name demo")
     assert text.startswith("darkroom destroy --name demo\n")
     assert "`darkroom deploy`" in text
-    assert "takes no job and KEDA is paused" in text
+    assert "it takes no job and KEDA is paused" in text
 
 
 @pytest.fixture
