@@ -110,7 +110,7 @@ class EndedNodes(_Removal):
     wait_s: float = 1200
     sleep: Callable[[float], None] = time.sleep
 
-    name = "delete NodePools, and wait for the last node"
+    name = "delete NodePools and EC2NodeClasses, and wait for the last node"
     takes = "2 to 10 minutes"
 
     def apply(self) -> None:
@@ -118,6 +118,9 @@ class EndedNodes(_Removal):
         if self.cluster is not None:
             self.cluster.delete_all("nodepools")
             self.cluster.delete_all("nodeclaims")
+            # With a class go the launch templates and instance profiles of its nodes: Karpenter
+            # deletes them, and once it is gone nobody does.
+            self.cluster.delete_all("ec2nodeclasses")
         waited = 0.0
         while left := self.left():
             if waited >= self.wait_s:

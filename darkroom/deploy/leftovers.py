@@ -33,11 +33,13 @@ _LISTINGS: tuple[tuple[str, str, str, str | None], ...] = (
     ("cloudformation", "list_stacks", "StackSummaries", "StackName"),
 )
 INSTALLATION_TAG = "darkroom:installation"
+#: Of Karpenter's launch templates: whose, and that they are Karpenter's.
+_CLUSTER_TAG, _CLASS_TAG = "eks:eks-cluster-name", "karpenter.k8s.aws/ec2nodeclass"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Leftovers:
-    """Logs, snapshots, Karpenter's instance profiles, smoke tests' queues: by name and tag."""
+    """Logs, snapshots, what Karpenter leaves, smoke tests' queues: by name and tag."""
 
     connect: Callable[[str], Any]
     installation: str
@@ -51,22 +53,32 @@ class Leftovers:
         return Standing(done=False)
 
     def apply(self) -> None:
-        """Delete what is known to come late; each that cannot be deleted is said, not fatal."""
-        for what, remove in self._late():
+        """Delete what is known to come late; what cannot be found or deleted is said, not fatal."""
+        looks = {
+            "log groups": self._logs,
+            "snapshots": self._snapshots,
+            "launch templates": self._templates,
+            "instance profiles": self._profiles,
+            "queues of smoke tests": self._inboxes,
+        }
+        for kind, look in looks.items():
             try:
-                remove()
-                self.say(f"deleted {what}")
+                found = list(look())
             except RecordsError as error:
-                self.say(f"could not delete {what}: {error}")
+                self.say(f"could not look for {kind}: {error}")
+                continue
+            for what, remove in found:
+                self._remove(what, remove)
+
+    def _remove(self, what: str, remove: Callable[[], object]) -> None:
+        try:
+            remove()
+            self.say(f"deleted {what}")
+        except RecordsError as error:
+            self.say(f"could not delete {what}: {error}")
 
     def undo(self) -> None:
         """A removal is not taken back."""
-
-    def _late(self) -> Iterator[tuple[str, Callable[[], object]]]:
-        yield from self._logs()
-        yield from self._snapshots()
-        yield from self._profiles()
-        yield from self._inboxes()
 
     def _logs(self) -> Iterator[tuple[str, Callable[[], object]]]:
         logs = self.connect("logs")
@@ -89,6 +101,22 @@ class Leftovers:
         ec2 = self.connect("ec2")
         for snapshot in listed(ec2, self.installation):
             yield f"snapshot {snapshot.id}", functools.partial(delete, ec2, [snapshot])
+
+    def _templates(self) -> Iterator[tuple[str, Callable[[], object]]]:
+        ec2 = self.connect("ec2")
+        wanted = [
+            {"Name": f"tag:{_CLUSTER_TAG}", "Values": [self.installation]},
+            {"Name": "tag-key", "Values": [_CLASS_TAG]},
+        ]
+        with translated("EC2 DescribeLaunchTemplates"):
+            pages = ec2.get_paginator("describe_launch_templates").paginate(Filters=wanted)
+            found = [each for page in pages for each in page["LaunchTemplates"]]
+        for template in found:
+            name, key = template["LaunchTemplateName"], template["LaunchTemplateId"]
+            yield (
+                f"launch template {name}",
+                _deleting(ec2.delete_launch_template, LaunchTemplateId=key),
+            )
 
     def _profiles(self) -> Iterator[tuple[str, Callable[[], object]]]:
         iam = self.connect("iam")

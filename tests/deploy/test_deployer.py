@@ -138,6 +138,9 @@ NEEDED = [
         {"aws:resourcetag/darkroom:snapshot-build": "demo"},
     ),
     ("eks:CreateCluster", regional("eks", "cluster/demo"), {}),
+    # A removal lets in whoever removes.
+    ("eks:UpdateClusterConfig", regional("eks", "cluster/demo"), {}),
+    ("eks:DescribeUpdate", regional("eks", "cluster/demo"), {}),
     ("eks:CreateNodegroup", regional("eks", "cluster/demo"), {}),
     ("eks:DescribeAddon", regional("eks", "addon/demo/vpc-cni/a"), {}),
     ("eks:DeletePodIdentityAssociation", regional("eks", "podidentityassociation/demo/a"), {}),
@@ -149,7 +152,10 @@ NEEDED = [
         f"{IAM}role/demo-bridge",
         {"iam:passedtoservice": "pods.eks.amazonaws.com"},
     ),
+    # Karpenter's, as its older and its newer versions name them.
     ("iam:DeleteInstanceProfile", f"{IAM}instance-profile/demo_1234567890", {}),
+    ("iam:DeleteInstanceProfile", f"{IAM}instance-profile/karpenter/{REGION}/demo/a/demo_1", {}),
+    ("ec2:DeleteLaunchTemplate", EC2 + "launch-template/lt-1", OURS),
     ("tag:GetResources", "*", {}),
     ("servicequotas:GetServiceQuota", "*", {}),
 ]
@@ -193,6 +199,11 @@ REFUSED = [
     ("eks:DeleteCluster", regional("eks", "cluster/another"), {}),
     ("iam:CreateRole", f"{IAM}role/demo-bridge", {}),
     ("iam:DeleteRole", f"{IAM}role/another-bridge", {}),
+    (
+        "iam:DeleteInstanceProfile",
+        f"{IAM}instance-profile/karpenter/{REGION}/another/a/another_1",
+        {},
+    ),
     (
         "iam:PassRole",
         f"{IAM}role/demo-bridge",

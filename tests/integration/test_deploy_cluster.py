@@ -10,7 +10,7 @@ from darkroom.cluster.crds import crd_dir
 from darkroom.cluster.errors import CannotValidate
 from darkroom.deploy.cluster import MANAGER, Cluster
 from darkroom.deploy.definitions import CustomResources
-from darkroom.deploy.farewell import EndedWork, StoppedIntake
+from darkroom.deploy.farewell import EndedNodes, EndedWork, StoppedIntake
 from darkroom.deploy.program import Programs
 from darkroom.names import NAMESPACE
 from tests.rendered import rendering
@@ -84,8 +84,20 @@ def test_everything_that_makes_pods_goes_kind_after_kind(applied):
     EndedWork(cluster=applied).apply()
 
 
-def test_node_pools_are_deleted_and_waited_for(applied):
-    """With Karpenter there, a pool goes when its last node has gone."""
-    assert len(applied.items("nodepools")) >= 2
-    applied.delete_all("nodepools", wait_s=60)
-    assert applied.items("nodepools") == []
+class NoNodes:
+    """An EC2 in which no node has ever been."""
+
+    def describe_instances(self, **_):
+        return {"Reservations": []}
+
+    def describe_network_interfaces(self, **_):
+        return {"NetworkInterfaces": []}
+
+
+def test_node_pools_and_their_classes_are_deleted_and_waited_for(applied):
+    """With Karpenter there, a pool goes when its last node has gone, and then its class."""
+    for kind in ("nodepools", "ec2nodeclasses"):
+        assert len(applied.items(kind)) >= 2
+    EndedNodes(cluster=applied, ec2=NoNodes(), installation="demo").apply()
+    for kind in ("nodepools", "ec2nodeclasses"):
+        assert applied.items(kind) == []

@@ -269,6 +269,25 @@ class Interfaces:
             raise ClientError({"Error": {"Code": "InvalidNetworkInterface.InUse"}}, "Delete")
 
 
+class Deleted:
+    """A cluster that notes what is deleted."""
+
+    def __init__(self):
+        self.kinds = []
+
+    def delete_all(self, kind, **_):
+        self.kinds.append(kind)
+
+
+def test_a_node_class_goes_after_its_last_node_while_karpenter_is_there():
+    """Its finalizer deletes launch templates and instance profiles, once no NodeClaim is left."""
+    cluster = Deleted()
+    EndedNodes(
+        cluster=cluster, ec2=Interfaces(free_after=0), installation="demo", sleep=lambda _: None
+    ).apply()
+    assert cluster.kinds == ["nodepools", "nodeclaims", "ec2nodeclasses"]
+
+
 def test_interfaces_that_outlive_their_node_are_waited_for_and_deleted():
     """Terraform could not delete their subnet; the system node's go with that node."""
     ec2, slept = Interfaces(free_after=3), []
@@ -288,6 +307,42 @@ def test_an_interface_that_never_lets_go_is_named():
     )
     with pytest.raises(NotReady, match="still there after 60 s: eni-node"):
         nodes.apply()
+
+
+def test_launch_templates_that_karpenter_left_go_and_those_of_others_stay(connect):
+    """By Karpenter's own tags; the node group's has neither, and Terraform deletes it."""
+    ec2, said = connect("ec2"), []
+    karpenter = {"karpenter.k8s.aws/ec2nodeclass": "gpu"}
+    for name, tags in {
+        "karpenter/1": karpenter | {"eks:eks-cluster-name": "demo"},
+        "karpenter/2": karpenter | {"eks:eks-cluster-name": "demo-2"},
+        "demo-system": {"darkroom:installation": "demo"},
+    }.items():
+        given = [{"Key": key, "Value": value} for key, value in tags.items()]
+        ec2.create_launch_template(
+            LaunchTemplateName=name,
+            LaunchTemplateData={"InstanceType": "g5.xlarge"},
+            TagSpecifications=[{"ResourceType": "launch-template", "Tags": given}],
+        )
+    leftovers(connect, said).apply()
+    left = ec2.describe_launch_templates()["LaunchTemplates"]
+    assert sorted(each["LaunchTemplateName"] for each in left) == ["demo-system", "karpenter/2"]
+    assert said == ["deleted launch template karpenter/1"]
+
+
+def test_what_cannot_be_looked_for_keeps_nothing_else_from_being_removed(connect, monkeypatch):
+    """It is said; the last list names what is left of it."""
+    logs, sqs, said = connect("logs"), connect("sqs"), []
+    sqs.create_queue(QueueName=inbox_prefix("demo") + "0a1b2c3d")
+
+    def denied(**_):
+        raise ClientError({"Error": {"Code": "AccessDenied"}}, "DescribeLogGroups")
+
+    monkeypatch.setattr(logs, "describe_log_groups", denied)
+    services = {"logs": logs}
+    leftovers(lambda service: services.get(service) or connect(service), said).apply()
+    assert said[0].startswith("could not look for log groups: ")
+    assert sqs.list_queues().get("QueueUrls", []) == []
 
 
 def test_a_profile_whose_role_stays_keeps_nothing_else_from_being_removed(connect, monkeypatch):
