@@ -27,7 +27,7 @@ def removal(deployment: Deployment, cluster: Cluster | None) -> list[Step]:
     terraform = [Undoing(deployment.infrastructure)] if bucket.exists() else []
     return [
         *([endpoint] if cluster else []),
-        StoppedIntake(functions=connect("lambda"), installation=name, cluster=cluster),
+        _stopped_intake(deployment, cluster),
         DrainedJobs(
             sqs=connect("sqs"),
             names=deployment.names,
@@ -42,6 +42,18 @@ def removal(deployment: Deployment, cluster: Cluster | None) -> list[Step]:
         Leftovers(connect=connect, installation=name, say=say),
         Undoing(bucket),
     ]
+
+
+def _stopped_intake(deployment: Deployment, cluster: Cluster | None) -> StoppedIntake:
+    name, region, account = deployment.wanted.name, deployment.wanted.region, deployment.account
+    return StoppedIntake(
+        functions=deployment.connect("lambda"),
+        sns=deployment.connect("sns"),
+        installation=name,
+        topic=f"arn:{account.partition}:sns:{region}:{account.id}:{name}-jobs",
+        sweeper=f"arn:{account.partition}:iam::{account.id}:role/{name}-sweeper",
+        cluster=cluster,
+    )
 
 
 def as_deployed(deployment: Deployment) -> Deployment:

@@ -10,6 +10,7 @@ from terraform import MODULE
 
 from darkroom.cluster.images import Images
 from darkroom.deploy.errors import SmokeFailed, StateLocked
+from darkroom.deploy.removal import removal
 from darkroom.deploy.runner import run
 from darkroom.deploy.terraform import Backend, Terraform
 from darkroom.deploy.vpc import read_vpc
@@ -95,6 +96,23 @@ def test_the_smoke_test_fails_of_an_image_that_is_not_the_recorded_one(applied, 
     )
     with pytest.raises(SmokeFailed, match="has 7 bytes"):
         smoke._image(view)
+
+
+def test_a_deploy_after_a_removal_that_stopped_takes_jobs_again(applied, deployment):
+    """By the API and by the topic: Terraform finds both otherwise than it made them."""
+    lambdas, sns = (applied.emulator.client(each) for each in ("lambda", "sns"))
+
+    def closed():
+        api = lambdas.get_function_concurrency(FunctionName="demo-api")
+        topic = applied.outputs["app_config"]["shared"]["DARKROOM_JOBS_TOPIC_ARN"]
+        policy = sns.get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"]
+        return api.get("ReservedConcurrentExecutions"), "ClosedByRemoval" in policy
+
+    intake = removal(deployment, None)[0]
+    run([intake], deployment.journal, again=AGAIN)
+    assert closed() == (0, True)
+    run([deployment.infrastructure], deployment.journal, again=AGAIN)
+    assert closed() == (None, False)
 
 
 def test_an_existing_vpc_is_read_with_its_private_subnets(applied, deployment):

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from botocore.exceptions import ClientError
 from discovery_proxy import discovering
 
 from darkroom.cluster.crds import crd_dir
@@ -19,11 +20,14 @@ from tests.rendered import rendering
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 
-class NoFunctions:
-    """A Lambda service in which the API is gone already."""
+class NoIntake:
+    """An account in which API and topic are gone already."""
 
     def put_function_concurrency(self, **_):
         return {}
+
+    def get_topic_attributes(self, **_):
+        raise ClientError({"Error": {"Code": "NotFound"}}, "GetTopicAttributes")
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +76,14 @@ def test_definitions_are_applied_and_found_done(cluster, tmp_path):
 
 def test_scaling_is_paused_and_stays_where_it_is(applied):
     """By KEDA's own annotation; the object's owner does not change."""
-    StoppedIntake(functions=NoFunctions(), installation="demo", cluster=applied).apply()
+    StoppedIntake(
+        functions=NoIntake(),
+        sns=NoIntake(),
+        installation="demo",
+        topic="arn",
+        sweeper="arn",
+        cluster=applied,
+    ).apply()
     found = applied.get("scaledobject", "bridge-demo", namespace=NAMESPACE)
     assert found["metadata"]["annotations"]["autoscaling.keda.sh/paused"] == "true"
 
