@@ -61,6 +61,8 @@ NEEDED = [
     ("sqs:CreateQueue", regional("sqs", "demo-demo-batch"), {}),
     ("sqs:ReceiveMessage", regional("sqs", "demo-smoke-test-1"), {}),
     ("sns:Subscribe", regional("sns", "demo-notices"), {}),
+    ("sns:GetTopicAttributes", regional("sns", "demo-jobs"), {}),
+    ("sns:SetTopicAttributes", regional("sns", "demo-jobs"), {}),
     ("dynamodb:CreateTable", regional("dynamodb", "table/demo-jobs"), {}),
     ("lambda:CreateFunction", regional("lambda", "function:demo-api"), {}),
     ("lambda:PutFunctionConcurrency", regional("lambda", "function:demo-api"), {}),
@@ -80,6 +82,14 @@ NEEDED = [
     ("cloudwatch:PutMetricAlarm", regional("cloudwatch", "alarm:demo-demo-stuck"), {}),
     ("cloudwatch:DescribeAlarms", regional("cloudwatch", "alarm:*"), {}),
     ("cloudwatch:PutDashboard", f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/demo", {}),
+    # The last list of a removal.
+    ("cloudwatch:ListDashboards", "*", {}),
+    ("budgets:ViewBudget", f"arn:aws:budgets::{ACCOUNT}:budget/*", {}),
+    ("xray:GetGroups", "*", {}),
+    ("kms:ListAliases", "*", {}),
+    ("apigateway:GET", f"arn:aws:apigateway:{REGION}::/usageplans", {}),
+    ("apigateway:GET", f"arn:aws:apigateway:{REGION}::/apikeys", {}),
+    ("ec2:DescribeNatGateways", "*", {}),
     ("events:PutRule", regional("events", "rule/demo-spot"), {}),
     ("budgets:ModifyBudget", f"arn:aws:budgets::{ACCOUNT}:budget/demo", {}),
     # Requests are traced by default, which the emulator cannot do.
