@@ -98,21 +98,34 @@ def test_the_smoke_test_fails_of_an_image_that_is_not_the_recorded_one(applied, 
         smoke._image(view)
 
 
-def test_a_deploy_after_a_removal_that_stopped_takes_jobs_again(applied, deployment):
-    """By the API and by the topic: Terraform finds both otherwise than it made them."""
+@pytest.fixture
+def closed(applied, deployment):
+    """The stack after the first step of a removal, which then stopped."""
     lambdas, sns = (applied.emulator.client(each) for each in ("lambda", "sns"))
+    topic = applied.outputs["app_config"]["shared"]["DARKROOM_JOBS_TOPIC_ARN"]
+    policy = sns.get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"]
+    run(removal(deployment, None)[:1], deployment.journal, again=AGAIN)
+    yield
+    lambdas.delete_function_concurrency(FunctionName="demo-api")
+    sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policy)
 
-    def closed():
-        api = lambdas.get_function_concurrency(FunctionName="demo-api")
-        topic = applied.outputs["app_config"]["shared"]["DARKROOM_JOBS_TOPIC_ARN"]
-        policy = sns.get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"]
-        return api.get("ReservedConcurrentExecutions"), "ClosedByRemoval" in policy
 
-    intake = removal(deployment, None)[0]
-    run([intake], deployment.journal, again=AGAIN)
-    assert closed() == (0, True)
-    run([deployment.infrastructure], deployment.journal, again=AGAIN)
-    assert closed() == (None, False)
+def test_a_deploy_after_a_removal_that_stopped_takes_jobs_again(closed, deployment):
+    """By the API and by the topic: Terraform finds both otherwise than it makes them."""
+    assert not deployment.infrastructure.check().done
+    changes = {
+        each["address"]: each["change"]
+        for each in deployment.terraform.planned()["resource_changes"]
+    }
+    api = changes['aws_lambda_function.this["api"]']
+    topic = changes['aws_sns_topic_policy.tls_only["jobs"]']
+    assert [api["actions"], topic["actions"]] == [["update"], ["update"]]
+    api, topic = (
+        [each["before"][name], each["after"][name]]
+        for each, name in ((api, "reserved_concurrent_executions"), (topic, "policy"))
+    )
+    assert api == [0, -1]
+    assert ["ClosedByRemoval" in each for each in topic] == [True, False]
 
 
 def test_an_existing_vpc_is_read_with_its_private_subnets(applied, deployment):
