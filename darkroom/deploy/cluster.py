@@ -28,7 +28,9 @@ def write_kubeconfig(eks: Any, name: str, region: str, path: Path) -> bool:
             cluster = eks.describe_cluster(name=name)["cluster"]
     except ObjectMissing:
         return False
-    # One that is being made has no address yet.
+    # One that is being made has no address yet, and one that is being deleted answers nobody.
+    if cluster["status"] == "DELETING":
+        return False
     if "endpoint" not in cluster or "data" not in cluster.get("certificateAuthority", {}):
         return False
     command = {

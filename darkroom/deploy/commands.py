@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-import httpx
 import typer
 
 from darkroom.deploy.access import TARGETS, forwarded, forwarding
 from darkroom.deploy.account import NOBODY, identify
 from darkroom.deploy.dry_run import Rehearsal, compare, emulated, rehearse
+from darkroom.deploy.endpoint import own_network
 from darkroom.deploy.errors import DeployError, ProgramFailed, Unfit
 from darkroom.deploy.exposure import UI_PASSWORD, UI_USER
 from darkroom.deploy.farewell import half_way
@@ -31,9 +31,6 @@ from darkroom.screen import people
 from jobs.catalogue import Catalogue
 from records.connect import connect
 from records.errors import ObjectMissing, RecordsError
-
-#: Answers with the address that a request comes from.
-_OWN_ADDRESS = "https://checkip.amazonaws.com"
 
 Name = Annotated[str, typer.Option(help="name of the installation")]
 Region = Annotated[str, typer.Option(help="AWS region")]
@@ -132,12 +129,13 @@ def destroy(
     overlay: Annotated[
         str, typer.Option(help=f"{' or '.join(OVERLAYS)}, where nobody wrote down which it was")
     ] = "dev",
+    admin_cidr: AdminCidr = None,
     unlock: Unlock = None,
     as_json: Json = False,
 ) -> None:
     """Take an installation away, in the order that orphans nothing; say what is left."""
     catalogue = Catalogue.from_yaml((ROOT / "runtimes.yaml").read_text("utf-8"))
-    wanted = Wanted(name=name, region=region, overlay=overlay)
+    wanted = Wanted(name=name, region=region, overlay=overlay, admin_cidrs=tuple(admin_cidr or ()))
     deployment = as_deployed(_deployment(wanted, catalogue, optional=False))
     deployment = replace(deployment, unlock=unlock, delete_data=delete_data, drain_s=60 * drain)
     account = deployment.account.id
@@ -258,17 +256,7 @@ def _from_here(deployment: Deployment) -> Deployment:
     wanted = deployment.wanted
     if wanted.admin_cidrs:
         return deployment
-    return replace(deployment, wanted=replace(wanted, here=_own_address()))
-
-
-def _own_address() -> str:
-    try:
-        answer = httpx.get(_OWN_ADDRESS, timeout=10).raise_for_status().text.strip()
-    except httpx.HTTPError as error:
-        raise Unfit(
-            f"{_OWN_ADDRESS} does not say this machine's address ({error}): give it by --admin-cidr"
-        ) from error
-    return f"{answer}/32"
+    return replace(deployment, wanted=replace(wanted, here=own_network()))
 
 
 def _secret_command(name: str, region: str, secret: str) -> str:

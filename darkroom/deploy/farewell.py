@@ -5,6 +5,7 @@ end its nodes; and Terraform knows nothing of what came later. So: intake, scali
 operators, Terraform, and then whatever still carries the name.
 """
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from darkroom.names import NAMESPACE
 from records.errors import ObjectMissing, translated
 
 _LOOK_S = 10
-_GONE = frozenset({"ResourceNotFoundException"})
+_GONE = frozenset({"ResourceNotFoundException", "NotFound"})
+#: Of the jobs topic's policy: Terraform has no such statement, and takes it away again.
+_CLOSED = "ClosedByRemoval"
 #: In this order: what makes others goes first.
 _WORK = ("scaledobjects", "rayjobs", "rayservices", "rayclusters", "services")
 #: Of EC2, what one of Karpenter's nodes may leave.
@@ -29,7 +32,7 @@ def half_way(command: str) -> str:
     """How to go on with a removal that stopped, and how not to."""
     return (
         f"{command}\nTo keep it instead: `darkroom deploy` with the options that it has. "
-        "Until either, the API takes no job and KEDA is paused"
+        "From its first changes on, until either, it takes no job and KEDA is paused"
     )
 
 
@@ -48,10 +51,15 @@ class _Removal:
 
 @dataclass(frozen=True, kw_only=True)
 class StoppedIntake(_Removal):
-    """No new job: the API's Lambda may not run, KEDA stays where it is."""
+    """No new job: the API's Lambda may not run, the topic takes none, KEDA stays where it is."""
 
     functions: Any
+    sns: Any
     installation: str
+    #: ARN of the jobs topic, to which clients may publish without the API.
+    topic: str
+    #: ARN of the role that publishes accepted jobs once more: they are drained with the others.
+    sweeper: str
     #: None: there is no cluster.
     cluster: Cluster | None
 
@@ -66,8 +74,31 @@ class StoppedIntake(_Removal):
                 )
         except ObjectMissing:
             pass  # the API is gone already
+        try:
+            with translated("SNS, the policy of the jobs topic", missing=_GONE):
+                self._close_topic()
+        except ObjectMissing:
+            pass  # the topic is gone already
         if self.cluster is not None:
             self._pause(self.cluster)
+
+    def _close_topic(self) -> None:
+        told = self.sns.get_topic_attributes(TopicArn=self.topic)["Attributes"]
+        policy = json.loads(told["Policy"])
+        open_to = [each for each in policy["Statement"] if each.get("Sid") != _CLOSED]
+        closed = {
+            "Sid": _CLOSED,
+            "Effect": "Deny",
+            "Principal": {"AWS": "*"},
+            "Action": "sns:Publish",
+            "Resource": self.topic,
+            "Condition": {"ArnNotEquals": {"aws:PrincipalArn": self.sweeper}},
+        }
+        self.sns.set_topic_attributes(
+            TopicArn=self.topic,
+            AttributeName="Policy",
+            AttributeValue=json.dumps(policy | {"Statement": [*open_to, closed]}),
+        )
 
     def _pause(self, cluster: Cluster) -> None:
         scaling = [
@@ -110,7 +141,7 @@ class EndedNodes(_Removal):
     wait_s: float = 1200
     sleep: Callable[[float], None] = time.sleep
 
-    name = "delete NodePools, and wait for the last node"
+    name = "delete NodePools and EC2NodeClasses, and wait for the last node"
     takes = "2 to 10 minutes"
 
     def apply(self) -> None:
@@ -118,6 +149,9 @@ class EndedNodes(_Removal):
         if self.cluster is not None:
             self.cluster.delete_all("nodepools")
             self.cluster.delete_all("nodeclaims")
+            # With a class go the launch templates and instance profiles of its nodes: Karpenter
+            # deletes them, and once it is gone nobody does.
+            self.cluster.delete_all("ec2nodeclasses")
         waited = 0.0
         while left := self.left():
             if waited >= self.wait_s:

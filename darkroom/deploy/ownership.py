@@ -18,6 +18,8 @@ _ROLES = (
     "snapshot-builder", "cluster", "node", "karpenter-node", "apigateway-logs",
     "apigateway-authorizer",
 )  # fmt: skip
+#: The usage plan that there is, where nobody says others.
+_TIERS = ("standard",)
 #: By which target groups are told apart.
 _NODE_PORTS = ("30080", "30800", "30826")
 
@@ -69,6 +71,10 @@ class Names:
             "apigateway": [own],
             "eks": [own],
             "cloudformation": [f"{own}Stack"],
+            "cloudwatch": [own],
+            "budgets": [own],
+            "xray": [own],
+            "kms": [f"alias/{own}-messaging"],
             "elbv2": [own],
             "logs": [
                 *(f"/aws/lambda/{own}-{each}" for each in FUNCTIONS),
@@ -80,6 +86,7 @@ class Names:
             "sns": ["jobs", "notices", "alarms"],
             "dynamodb": ["jobs", "keys"],
             "lambda": FUNCTIONS,
+            "apigateway": _TIERS,
             "events": ["health", "spot", "rebalance", "state-change", "capacity-block"],
             "iam": _ROLES,
             "elbv2": _NODE_PORTS,

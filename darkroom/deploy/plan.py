@@ -23,10 +23,9 @@ from darkroom.deploy.journal import Journal
 from darkroom.deploy.manifests import AppliedManifests, RenderedManifests
 from darkroom.deploy.memory import Memory
 from darkroom.deploy.models import DefaultModel
-from darkroom.deploy.node_pools import GpuLimits
 from darkroom.deploy.operators import Operator, operators_of
 from darkroom.deploy.ownership import Names
-from darkroom.deploy.preflight import Preflight, demand
+from darkroom.deploy.preflight import Preflight, demand_of
 from darkroom.deploy.program import ALL, Programs, find
 from darkroom.deploy.secrets import KubernetesSecrets, read_secret
 from darkroom.deploy.smoke import SmokeTest
@@ -128,21 +127,12 @@ class Deployment:
 
     @property
     def preflight(self) -> Preflight:
-        copies = 3 if self.wanted.overlay == "prod" else 1
         return Preflight(
             connect=self.connect,
             programs=lambda: [find(each, self.programs.environ.get("PATH")) for each in ALL],
             region=self.wanted.region,
             installation=self.wanted.name,
-            wanted=demand(
-                self.catalogue,
-                gpu_limits=GpuLimits.of_overlay(ROOT / "manifests/overlays" / self.wanted.overlay),
-                new_vpc=self.wanted.vpc is None,
-                # An existing VPC brings its own way out.
-                nat_gateways=copies if self.wanted.vpc is None else 0,
-                own_bucket=self.wanted.bucket is not None,
-                system=("t4g.large", copies),
-            ),
+            wanted=demand_of(self.wanted, self.catalogue),
             platforms=self.images.platforms,
             builder=partial(judged_builder, self.programs),
             snapshot=self.wanted.snapshot is not None or self.wanted.build_snapshot,

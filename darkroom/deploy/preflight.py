@@ -14,6 +14,7 @@ from darkroom.deploy.node_pools import GpuLimits
 from darkroom.deploy.program import Found
 from darkroom.deploy.quota import Demand, Finding, Quota, Reading
 from darkroom.deploy.step import Standing
+from darkroom.deploy.wanted import ROOT, Wanted
 from jobs.catalogue import Catalogue
 from records.errors import ObjectMissing, RecordsError, Unavailable, translated
 
@@ -57,6 +58,20 @@ def judged_programs(found: Iterable[Found], *, building: bool) -> Iterator[Findi
     if building and all(each.fault for each in builders):
         faults = "; ".join(str(each.fault) for each in builders)
         yield Finding(fatal=True, text=f"{faults}: one of them builds the images, or say --images")
+
+
+def demand_of(wanted: Wanted, catalogue: Catalogue) -> Demand:
+    """What an installation takes of the account."""
+    copies = 3 if wanted.overlay == "prod" else 1
+    return demand(
+        catalogue,
+        gpu_limits=GpuLimits.of_overlay(ROOT / "manifests/overlays" / wanted.overlay),
+        new_vpc=wanted.vpc is None,
+        # An existing VPC brings its own way out.
+        nat_gateways=copies if wanted.vpc is None else 0,
+        own_bucket=wanted.bucket is not None,
+        system=("t4g.large", copies),
+    )
 
 
 def demand(

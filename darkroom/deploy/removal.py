@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from darkroom.deploy.cluster import Cluster
 from darkroom.deploy.drain import DrainedJobs
+from darkroom.deploy.endpoint import OpenedEndpoint
 from darkroom.deploy.farewell import EndedNodes, EndedWork, StoppedIntake
 from darkroom.deploy.leftovers import Leftovers
 from darkroom.deploy.plan import Deployment
@@ -14,11 +15,19 @@ def removal(deployment: Deployment, cluster: Cluster | None) -> list[Step]:
     """From whatever there is to nothing; `cluster` if there is one."""
     name, connect, say = deployment.wanted.name, deployment.connect, deployment.journal.say
     operators = [Undoing(each) for each in reversed(deployment.operators())] if cluster else []
+    # First: what follows would else close the intake, and stop at the first look at the cluster.
+    endpoint = OpenedEndpoint(
+        eks=connect("eks"),
+        cluster=deployment.cluster,
+        installation=name,
+        cidrs=deployment.wanted.admin_cidrs,
+    )
     # Without its state Terraform knows of nothing, and would fail of that.
     bucket = deployment.state_bucket
     terraform = [Undoing(deployment.infrastructure)] if bucket.exists() else []
     return [
-        StoppedIntake(functions=connect("lambda"), installation=name, cluster=cluster),
+        *([endpoint] if cluster else []),
+        _stopped_intake(deployment, cluster),
         DrainedJobs(
             sqs=connect("sqs"),
             names=deployment.names,
@@ -33,6 +42,18 @@ def removal(deployment: Deployment, cluster: Cluster | None) -> list[Step]:
         Leftovers(connect=connect, installation=name, say=say),
         Undoing(bucket),
     ]
+
+
+def _stopped_intake(deployment: Deployment, cluster: Cluster | None) -> StoppedIntake:
+    name, region, account = deployment.wanted.name, deployment.wanted.region, deployment.account
+    return StoppedIntake(
+        functions=deployment.connect("lambda"),
+        sns=deployment.connect("sns"),
+        installation=name,
+        topic=f"arn:{account.partition}:sns:{region}:{account.id}:{name}-jobs",
+        sweeper=f"arn:{account.partition}:iam::{account.id}:role/{name}-sweeper",
+        cluster=cluster,
+    )
 
 
 def as_deployed(deployment: Deployment) -> Deployment:

@@ -179,6 +179,8 @@ class Wanted:
         words = ["darkroom", verb, "--name", self.name, "--region", self.region]
         if verb == "deploy":
             words += self._deploy_words()
+        else:
+            words += [word for cidr in self.admin_cidrs for word in ("--admin-cidr", cidr)]
         return " ".join(words)
 
     def _deploy_words(self) -> list[str]:

@@ -1,26 +1,37 @@
-"""Every command of docs/deploy.md is one that there is: parsed as it would be run."""
+"""Every command of docs/deploy.md, run to where it would ask or change something elsewhere."""
 
+import json
+import os
 import re
 import shlex
+import shutil
+import subprocess
 from itertools import pairwise
 from pathlib import Path
 
-import botocore.session
+import boto3
 import pytest
 import typer.main
-from botocore import xform_name
+from moto import mock_aws
+from typer.testing import CliRunner
 
+from darkroom import cli
 from darkroom.cli import app
+from darkroom.cluster.images import Images
+from darkroom.deploy import commands as deploying
+from darkroom.deploy import snapshot_command
 from darkroom.deploy.access import TARGETS
 from darkroom.deploy.builder import QEMU_BY_DEBIAN, QEMU_BY_DOCKER
 from darkroom.deploy.operators import OPERATORS, chart_of
 from darkroom.deploy.program import ALL
+from darkroom.deploy.wanted import Vpc
 from darkroom.names import NAMESPACE
+from records.errors import Unavailable
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs/deploy.md").read_text("utf-8")
-#: Options that the AWS command line has for every call.
-AWS_OPTIONS = {"region", "query", "output", "profile"}
+#: Commands that end by themselves; all others end where they would change something.
+ENDING = {"cost", "list", "permissions", "prune"}
 
 
 def commands():
@@ -49,14 +60,62 @@ def understood(line):
     return command, words
 
 
+class Reached(Exception):
+    """A command has come to where it would change something."""
+
+
+def nobody(_):
+    """A rehearsal needs no account."""
+    raise Unavailable("no credentials")
+
+
+@pytest.fixture(scope="module")
+def account():
+    """One in memory, with a cluster and nothing else."""
+    with mock_aws():
+        boto3.client("eks", region_name="us-west-2").create_cluster(
+            name="darkroom-dev",
+            roleArn="arn:aws:iam::123456789012:role/demo-cluster",
+            resourcesVpcConfig={},
+        )
+        yield
+
+
+@pytest.fixture
+def dry(account, monkeypatch, tmp_path):
+    """A folder of its own, an account in memory, and an end before anything is changed."""
+
+    def reached(*_, **__):
+        raise Reached
+
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "build/deploy/darkroom-dev-us-west-2/images.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(dict(Images.stand_ins().by_name)))
+    for place, name in (
+        (deploying, "run"),  # the steps
+        (deploying, "emulated"),  # the AWS of a rehearsal
+        (deploying, "forwarded"),  # kubectl
+        (snapshot_command, "contents_of"),  # our images in ECR
+        (cli, "connected"),  # the API
+    ):
+        monkeypatch.setattr(place, name, reached)
+    monkeypatch.setattr(deploying, "own_network", lambda: "192.0.2.1/32")
+    found = Vpc(id="vpc-0", subnet_ids=["subnet-1", "subnet-2"], route_table_ids=["rtb-1"])
+    monkeypatch.setattr(deploying, "read_vpc", lambda *_, **__: found)
+
+
 @pytest.mark.parametrize("line", [each for each in commands() if each.startswith("darkroom ")])
-def test_each_command_of_ours_is_understood(line):
-    """Names, options and values, by the command line itself; nothing is run."""
+def test_each_command_of_ours_goes_to_where_it_would_change_something(dry, monkeypatch, line):
+    """By the command line itself, with all that it looks at and refuses on its way."""
     command, words = understood(line)
-    found = command.make_context(command.name, words).params
-    assert found
-    # Of an argument that names one of a few the command itself says so, when it runs.
-    assert command.name != "open" or found["target"] in TARGETS
+    if "--dry-run" in words:
+        monkeypatch.setattr(deploying, "identify", nobody)
+    result = CliRunner().invoke(app, shlex.split(line)[1:], input="darkroom-dev\n")
+    if command.name in ENDING:
+        assert result.exit_code == 0, result.output
+    else:
+        assert isinstance(result.exception, Reached), (result.output, result.exception)
 
 
 @pytest.mark.parametrize("line", inline("darkroom"))
@@ -88,16 +147,36 @@ def test_each_namespace_of_kubectl_is_one_that_is_used(line):
     assert {after for word, after in pairwise(words) if word in ("-n", "--namespace")} <= known
 
 
-@pytest.mark.parametrize("line", [each for each in commands() if each.startswith("aws ")])
-def test_each_command_of_aws_is_one_of_its_api(line):
-    """Service, operation and parameters, by AWS's own description."""
-    _, service, operation, *options = shlex.split(line)
-    model = botocore.session.get_session().get_service_model(service)
-    names = {xform_name(each, "-"): each for each in model.operation_names}
-    members = model.operation_model(names[operation]).input_shape.members
-    known = {xform_name(each, "-") for each in members}
-    given = {each.removeprefix("--") for each in options if each.startswith("--")}
-    assert given - AWS_OPTIONS <= known
+@pytest.mark.parametrize("line", inline("kubectl"))
+def test_each_command_of_kubectl_goes_to_where_it_would_ask_the_cluster(line):
+    """By kubectl itself; what it does not understand it says before."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl: it is not on this machine")
+    nowhere = ["--kubeconfig=/dev/null", "--server=http://127.0.0.1:1", "--request-timeout=5s"]
+    done = subprocess.run(
+        [*shlex.split(line), *nowhere], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "127.0.0.1:1 was refused" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize(
+    "line", [each for each in [*commands(), *inline("aws")] if each.startswith("aws ")]
+)
+def test_each_command_of_aws_is_understood_by_it(line):
+    """Service, operation and options, by the AWS command line itself; it asks nobody."""
+    if shutil.which("aws") is None:
+        pytest.skip("aws: it is not on this machine")
+    # With our own folder among its modules it would be another program.
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [*shlex.split(line), "--generate-cli-skeleton", "input"],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_no_command_is_of_a_kind_that_nobody_looks_at():

@@ -9,7 +9,7 @@ import botocore.session
 #: How a service signs -> how IAM calls it.
 PREFIXES = {"monitoring": "cloudwatch", "tagging": "tag"}
 #: Services whose calls are told apart by method and path.
-BY_PATH = ("s3", "lambda", "eks", "route53")
+BY_PATH = ("s3", "lambda", "eks", "route53", "xray")
 #: S3's operations that are allowed by an action of another name.
 S3 = {
     "HeadBucket": "ListBucket",
@@ -46,6 +46,7 @@ OTHERS = {
     "budgets:DeleteBudget": "budgets:ModifyBudget",
     "budgets:CreateNotification": "budgets:ModifyBudget",
     "budgets:DescribeBudget": "budgets:ViewBudget",
+    "budgets:DescribeBudgets": "budgets:ViewBudget",
     "budgets:DescribeNotificationsForBudget": "budgets:ViewBudget",
     "budgets:DescribeSubscribersForNotification": "budgets:ViewBudget",
     "logs:ListTagsLogGroup": "logs:ListTagsForResource",

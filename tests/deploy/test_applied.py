@@ -8,7 +8,7 @@ from dataclasses import replace
 import httpx
 import pytest
 import yaml
-from listings import LISTINGS
+from listings import LISTINGS, held
 from terraform import aws_environ
 
 from jobs.samples import sample_request
@@ -50,11 +50,16 @@ NAMED = {
     "aws_dynamodb_table": ("dynamodb", "name"),
     "aws_lambda_function": ("lambda", "function_name"),
     "aws_api_gateway_rest_api": ("apigateway", "name"),
+    "aws_api_gateway_usage_plan": ("apigateway", "name"),
+    "aws_api_gateway_api_key": ("apigateway", "name"),
     "aws_secretsmanager_secret": ("secretsmanager", "name"),
     "aws_eks_cluster": ("eks", "name"),
     "aws_ecr_repository": ("ecr", "name"),
     "aws_cloudwatch_log_group": ("logs", "name"),
     "aws_cloudwatch_metric_alarm": ("cloudwatch", "alarm_name"),
+    "aws_cloudwatch_dashboard": ("cloudwatch", "dashboard_name"),
+    "aws_budgets_budget": ("budgets", "name"),
+    "aws_kms_alias": ("kms", "name"),
     "aws_cloudwatch_event_rule": ("events", "name"),
     "aws_iam_role": ("iam", "name"),
     "aws_iam_instance_profile": ("iam", "name"),
@@ -179,7 +184,7 @@ def test_a_second_plan_finds_nothing_to_change(plan):
 @pytest.mark.parametrize("listing", LISTINGS, ids=str)
 def test_each_listing_shows_what_was_made(applied, listing):
     """Else it would be empty after the end for no merit of ours."""
-    assert listing.of(applied.emulator.client, "demo")
+    assert held(listing, applied.emulator.client, "demo")
 
 
 def test_no_secret_is_in_the_state(applied, key):

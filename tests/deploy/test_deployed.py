@@ -10,6 +10,7 @@ from terraform import MODULE
 
 from darkroom.cluster.images import Images
 from darkroom.deploy.errors import SmokeFailed, StateLocked
+from darkroom.deploy.removal import removal
 from darkroom.deploy.runner import run
 from darkroom.deploy.terraform import Backend, Terraform
 from darkroom.deploy.vpc import read_vpc
@@ -95,6 +96,36 @@ def test_the_smoke_test_fails_of_an_image_that_is_not_the_recorded_one(applied, 
     )
     with pytest.raises(SmokeFailed, match="has 7 bytes"):
         smoke._image(view)
+
+
+@pytest.fixture
+def closed(applied, deployment):
+    """The stack after the first step of a removal, which then stopped."""
+    lambdas, sns = (applied.emulator.client(each) for each in ("lambda", "sns"))
+    topic = applied.outputs["app_config"]["shared"]["DARKROOM_JOBS_TOPIC_ARN"]
+    policy = sns.get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"]
+    run(removal(deployment, None)[:1], deployment.journal, again=AGAIN)
+    yield
+    lambdas.delete_function_concurrency(FunctionName="demo-api")
+    sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policy)
+
+
+def test_a_deploy_after_a_removal_that_stopped_takes_jobs_again(closed, deployment):
+    """By the API and by the topic: Terraform finds both otherwise than it makes them."""
+    assert not deployment.infrastructure.check().done
+    changes = {
+        each["address"]: each["change"]
+        for each in deployment.terraform.planned()["resource_changes"]
+    }
+    api = changes['aws_lambda_function.this["api"]']
+    topic = changes['aws_sns_topic_policy.tls_only["jobs"]']
+    assert [api["actions"], topic["actions"]] == [["update"], ["update"]]
+    api, topic = (
+        [each["before"][name], each["after"][name]]
+        for each, name in ((api, "reserved_concurrent_executions"), (topic, "policy"))
+    )
+    assert api == [0, -1]
+    assert ["ClosedByRemoval" in each for each in topic] == [True, False]
 
 
 def test_an_existing_vpc_is_read_with_its_private_subnets(applied, deployment):

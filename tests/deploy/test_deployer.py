@@ -63,6 +63,8 @@ NEEDED = [
     ("sqs:CreateQueue", regional("sqs", "demo-demo-batch"), {}),
     ("sqs:ReceiveMessage", regional("sqs", "demo-smoke-test-1"), {}),
     ("sns:Subscribe", regional("sns", "demo-notices"), {}),
+    ("sns:GetTopicAttributes", regional("sns", "demo-jobs"), {}),
+    ("sns:SetTopicAttributes", regional("sns", "demo-jobs"), {}),
     ("dynamodb:CreateTable", regional("dynamodb", "table/demo-jobs"), {}),
     ("lambda:CreateFunction", regional("lambda", "function:demo-api"), {}),
     ("lambda:PutFunctionConcurrency", regional("lambda", "function:demo-api"), {}),
@@ -91,6 +93,14 @@ NEEDED = [
     ("cloudwatch:PutMetricAlarm", regional("cloudwatch", "alarm:demo-demo-stuck"), {}),
     ("cloudwatch:DescribeAlarms", regional("cloudwatch", "alarm:*"), {}),
     ("cloudwatch:PutDashboard", f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/demo", {}),
+    # The last list of a removal.
+    ("cloudwatch:ListDashboards", "*", {}),
+    ("budgets:ViewBudget", f"arn:aws:budgets::{ACCOUNT}:budget/*", {}),
+    ("xray:GetGroups", "*", {}),
+    ("kms:ListAliases", "*", {}),
+    ("apigateway:GET", f"arn:aws:apigateway:{REGION}::/usageplans", {}),
+    ("apigateway:GET", f"arn:aws:apigateway:{REGION}::/apikeys", {}),
+    ("ec2:DescribeNatGateways", "*", {}),
     ("events:PutRule", regional("events", "rule/demo-spot"), {}),
     ("budgets:ModifyBudget", f"arn:aws:budgets::{ACCOUNT}:budget/demo", {}),
     # Requests are traced by default, which the emulator cannot do.
@@ -150,6 +160,9 @@ NEEDED = [
         {"aws:resourcetag/darkroom:snapshot-build": "demo"},
     ),
     ("eks:CreateCluster", regional("eks", "cluster/demo"), {}),
+    # A removal lets in whoever removes.
+    ("eks:UpdateClusterConfig", regional("eks", "cluster/demo"), {}),
+    ("eks:DescribeUpdate", regional("eks", "cluster/demo"), {}),
     ("eks:CreateNodegroup", regional("eks", "cluster/demo"), {}),
     ("eks:DescribeAddon", regional("eks", "addon/demo/vpc-cni/a"), {}),
     ("eks:ListPodIdentityAssociations", regional("eks", "cluster/demo"), {}),
@@ -166,6 +179,9 @@ NEEDED = [
     ("iam:RemoveRoleFromInstanceProfile", KARPENTERS.format("demo"), {}),
     ("iam:DeleteInstanceProfile", KARPENTERS.format("demo"), {}),
     ("iam:CreateInstanceProfile", f"{IAM}instance-profile/demo-snapshot-builder", {}),
+    # As its older versions name them.
+    ("iam:DeleteInstanceProfile", f"{IAM}instance-profile/demo_1234567890", {}),
+    ("ec2:DeleteLaunchTemplate", EC2 + "launch-template/lt-1", OURS),
     ("tag:GetResources", "*", {}),
     ("servicequotas:GetServiceQuota", "*", {}),
     ("servicequotas:ListServiceQuotas", "*", {}),
@@ -226,6 +242,11 @@ REFUSED = [
     ("eks:DeleteCluster", regional("eks", "cluster/another"), {}),
     ("iam:CreateRole", f"{IAM}role/demo-bridge", {}),
     ("iam:DeleteRole", f"{IAM}role/another-bridge", {}),
+    (
+        "iam:DeleteInstanceProfile",
+        f"{IAM}instance-profile/karpenter/{REGION}/another/a/another_1",
+        {},
+    ),
     (
         "iam:PassRole",
         f"{IAM}role/demo-bridge",

@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 import pytest
 from iam_actions import action_of
 
+from darkroom.deploy.listings import LISTINGS
 from darkroom.deploy.permissions import MOST_CHARS, policies
 
 #: Actions that the policies lack although the emulator heard them, each with its reason.
@@ -42,6 +43,28 @@ def test_every_call_of_deploying_and_destroying_is_allowed(destroyed, allowed):
         action for action in actions if not any(fnmatchcase(action, each) for each in allowed)
     }
     assert missing - EXCEPTIONS.keys() == set()
+
+
+@pytest.mark.parametrize("listing", LISTINGS, ids=str)
+def test_who_never_exposes_may_ask_for_all_of_a_removals_last_list(documents, listing):
+    """Else it would end with what was not asked, of an account in which nothing is left."""
+    actions = [
+        action
+        for name, document in documents.items()
+        if not name.endswith(("-boundary", "-exposure"))
+        for statement in document["Statement"]
+        for action in statement["Action"]
+    ]
+    service = {"elbv2": "elasticloadbalancing"}.get(listing.service, listing.service)
+    operation = "".join(map(str.capitalize, listing.operation.split("_")))
+    special = {
+        "s3:ListBuckets": "s3:ListAllMyBuckets",
+        "budgets:DescribeBudgets": "budgets:ViewBudget",
+    }
+    wanted = special.get(f"{service}:{operation}", f"{service}:{operation}")
+    if service == "apigateway":
+        wanted = "apigateway:GET"
+    assert any(fnmatchcase(wanted, each) for each in actions), wanted
 
 
 def test_no_policy_is_larger_than_iam_takes(documents):

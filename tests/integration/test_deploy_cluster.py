@@ -4,13 +4,14 @@ import json
 import shutil
 
 import pytest
+from botocore.exceptions import ClientError
 from discovery_proxy import discovering
 
 from darkroom.cluster.crds import crd_dir
 from darkroom.cluster.errors import CannotValidate
 from darkroom.deploy.cluster import MANAGER, Cluster
 from darkroom.deploy.definitions import CustomResources
-from darkroom.deploy.farewell import EndedWork, StoppedIntake
+from darkroom.deploy.farewell import EndedNodes, EndedWork, StoppedIntake
 from darkroom.deploy.program import Programs
 from darkroom.names import NAMESPACE
 from tests.rendered import rendering
@@ -19,11 +20,14 @@ from tests.rendered import rendering
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 
-class NoFunctions:
-    """A Lambda service in which the API is gone already."""
+class NoIntake:
+    """An account in which API and topic are gone already."""
 
     def put_function_concurrency(self, **_):
         return {}
+
+    def get_topic_attributes(self, **_):
+        raise ClientError({"Error": {"Code": "NotFound"}}, "GetTopicAttributes")
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +76,14 @@ def test_definitions_are_applied_and_found_done(cluster, tmp_path):
 
 def test_scaling_is_paused_and_stays_where_it_is(applied):
     """By KEDA's own annotation; the object's owner does not change."""
-    StoppedIntake(functions=NoFunctions(), installation="demo", cluster=applied).apply()
+    StoppedIntake(
+        functions=NoIntake(),
+        sns=NoIntake(),
+        installation="demo",
+        topic="arn",
+        sweeper="arn",
+        cluster=applied,
+    ).apply()
     found = applied.get("scaledobject", "bridge-demo", namespace=NAMESPACE)
     assert found["metadata"]["annotations"]["autoscaling.keda.sh/paused"] == "true"
 
@@ -84,8 +95,20 @@ def test_everything_that_makes_pods_goes_kind_after_kind(applied):
     EndedWork(cluster=applied).apply()
 
 
-def test_node_pools_are_deleted_and_waited_for(applied):
-    """With Karpenter there, a pool goes when its last node has gone."""
-    assert len(applied.items("nodepools")) >= 2
-    applied.delete_all("nodepools", wait_s=60)
-    assert applied.items("nodepools") == []
+class NoNodes:
+    """An EC2 in which no node has ever been."""
+
+    def describe_instances(self, **_):
+        return {"Reservations": []}
+
+    def describe_network_interfaces(self, **_):
+        return {"NetworkInterfaces": []}
+
+
+def test_node_pools_and_their_classes_are_deleted_and_waited_for(applied):
+    """With Karpenter there, a pool goes when its last node has gone, and then its class."""
+    for kind in ("nodepools", "ec2nodeclasses"):
+        assert len(applied.items(kind)) >= 2
+    EndedNodes(cluster=applied, ec2=NoNodes(), installation="demo").apply()
+    for kind in ("nodepools", "ec2nodeclasses"):
+        assert applied.items(kind) == []

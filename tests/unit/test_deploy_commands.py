@@ -67,7 +67,7 @@ def test_a_dry_run_with_an_account_plans_against_the_state_if_there_is_one(monke
     monkeypatch.setattr(commands, "emulated", lambda: nullcontext("emulated"))
     # moto has no quotas.
     monkeypatch.setattr(Preflight, "apply", lambda _: None)
-    monkeypatch.setattr(commands, "_own_address", lambda: "203.0.113.7/32")
+    monkeypatch.setattr(commands, "own_network", lambda: "203.0.113.7/32")
     with mock_aws():
         if there:
             boto3.client("s3", region_name="us-east-1").create_bucket(

@@ -30,6 +30,7 @@ def names(installation, *runtimes):
         ("dynamodb", "{name}-keys"),
         ("lambda", "{name}-authorizer"),
         ("apigateway", "{name}"),
+        ("apigateway", "{name}-standard"),
         ("secretsmanager", "{name}/first-key"),
         ("eks", "{name}"),
         ("ecr", "{name}/serve"),
@@ -40,6 +41,10 @@ def names(installation, *runtimes):
         ("cloudwatch", "{name}-demo-oldest-message"),
         ("cloudwatch", "{name}-demo-batch-stuck"),
         ("cloudwatch", "{name}-gpu-quota-spot"),
+        ("cloudwatch", "{name}"),
+        ("budgets", "{name}"),
+        ("xray", "{name}"),
+        ("kms", "alias/{name}-messaging"),
         ("events", "{name}-rebalance"),
         ("iam", "{name}-karpenter-node"),
         ("iam", "{name}_1234567890"),
@@ -75,7 +80,8 @@ def test_of_two_installations_each_lists_and_removes_what_is_its_own():
             connect("sns").create_topic(Name=f"{name}-jobs")
             connect("logs").create_log_group(logGroupName=f"/aws/lambda/{name}-api")
         found, silent = carrying(connect, names("darkroom"))
-        assert silent == []
+        # moto has no such listings.
+        assert {each.partition(":")[0] for each in silent} <= {"xray"}
         assert sorted(each.rpartition(":")[2].rpartition("/")[2] for each in found) == [
             "darkroom-api",
             "darkroom-demo",

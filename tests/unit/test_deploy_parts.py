@@ -121,7 +121,10 @@ def test_the_command_that_goes_on_asks_for_the_same():
         "darkroom deploy --name demo --region eu-west-1 --overlay prod --bucket '' "
         "--admin-cidr 192.0.2.1/32 --build-snapshot"
     )
-    assert wanted.command("destroy") == "darkroom destroy --name demo --region eu-west-1"
+    told = Wanted(name="demo", region="eu-west-1", admin_cidrs=("192.0.2.1/32",))
+    assert told.command("destroy") == (
+        "darkroom destroy --name demo --region eu-west-1 --admin-cidr 192.0.2.1/32"
+    )
 
 
 @pytest.mark.parametrize(

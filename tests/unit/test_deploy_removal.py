@@ -1,10 +1,12 @@
 """An installation taken away: which steps, and what each of them looks at."""
 
+import json
 from dataclasses import replace
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from ministack.core.iam_evaluator import EvalContext, resource_policy_allows
 from moto import mock_aws
 
 from darkroom.deploy.account import Account
@@ -27,6 +29,22 @@ def connect():
     """An account in memory."""
     with mock_aws():
         yield lambda service: boto3.client(service, region_name="us-west-2")
+
+
+TOPIC = "arn:aws:sns:us-west-2:123456789012:demo-jobs"
+SWEEPER = "arn:aws:iam::123456789012:role/demo-sweeper"
+
+
+def stopped(connect, cluster=None):
+    """The step that lets in nobody."""
+    return StoppedIntake(
+        functions=connect("lambda"),
+        sns=connect("sns"),
+        installation="demo",
+        topic=TOPIC,
+        sweeper=SWEEPER,
+        cluster=cluster,
+    )
 
 
 def leftovers(connect, said):
@@ -63,9 +81,13 @@ def test_a_removal_orphans_nothing(deployment):
     """Work ends before nodes do, nodes before Karpenter, all of it before the cluster."""
     deployment.state_bucket.apply()
     steps = removal(deployment, deployment.cluster)
+    intake = next(each for each in steps if isinstance(each, StoppedIntake))
+    assert intake.topic == "arn:aws:sns:us-west-2:111122223333:demo-jobs"
+    assert intake.sweeper == "arn:aws:iam::111122223333:role/demo-sweeper"
     undone = {step.step.name.split()[0] for step in steps if isinstance(step, Undoing)}
     assert {"karpenter", "keda", "kuberay"} < undone
     assert [step.name.removeprefix("remove ").split()[0] for step in steps] == [
+        "the",
         "stop",
         "drain",
         "delete",
@@ -93,6 +115,46 @@ def test_the_queue_of_a_smoke_test_that_was_killed_goes(connect):
     leftovers(connect, said).apply()
     assert [url.rpartition("/")[2] for url in sqs.list_queues()["QueueUrls"]] == ["demo-jobs"]
     assert any("smoke-test" in text for text in said)
+
+
+def may_publish(policy, who):
+    """Whether the topic's policy lets somebody in, by the emulator's own evaluator."""
+    asked = EvalContext(
+        principal_arn=who,
+        principal_type="AssumedRole",
+        principal_account="123456789012",
+        action="sns:Publish",
+        resource_arn=TOPIC,
+        region="us-west-2",
+        source_ip="192.0.2.1",
+        secure_transport=True,
+        service_context={"aws:principalarn": who},
+    )
+    return resource_policy_allows(policy, asked, same_account=True)
+
+
+def test_nobody_publishes_jobs_past_the_api_while_the_installation_goes(connect):
+    """But the sweeper: what it publishes is accepted, and is drained with the rest."""
+    sns = connect("sns")
+    sns.create_topic(Name="demo-jobs")
+
+    def policy():
+        return sns.get_topic_attributes(TopicArn=TOPIC)["Attributes"]["Policy"]
+
+    client = "arn:aws:iam::123456789012:role/client"
+    assert may_publish(policy(), client)
+    stopped(connect).apply()
+    assert not may_publish(policy(), client)
+    assert may_publish(policy(), SWEEPER)
+    closed = policy()
+    stopped(connect).apply()
+    assert json.loads(policy()) == json.loads(closed)
+
+
+def test_an_api_and_a_topic_that_are_gone_are_closed(connect):
+    """A removal that goes on finds neither."""
+    assert connect("sns").list_topics()["Topics"] == []
+    stopped(connect).apply()
 
 
 class Kubectl:
@@ -151,7 +213,7 @@ def test_a_deploy_after_a_removal_that_stopped_lets_keda_scale_again(
 ):
     """No apply changes what another has written: the pause would stay for ever."""
     kubectl.annotations["bridge-demo"] = {}
-    StoppedIntake(functions=connect("lambda"), installation="demo", cluster=kubectl).apply()
+    stopped(connect, kubectl).apply()
     assert all(PAUSED in marks for marks in kubectl.annotations.values())
     assert not manifests.check().done
     manifests.apply()
@@ -176,7 +238,7 @@ def test_what_a_person_has_paused_stays_so_and_is_said(kubectl, manifests, said)
 
 def test_a_removal_does_not_make_a_persons_pause_its_own(connect, kubectl, manifests):
     """A deploy after it lets only those scale that the removal has paused."""
-    StoppedIntake(functions=connect("lambda"), installation="demo", cluster=kubectl).apply()
+    stopped(connect, kubectl).apply()
     manifests.apply()
     assert kubectl.annotations == {"bridge-demo": {PAUSED: "true"}, "bridge-demo-batch": {}}
 
@@ -196,7 +258,7 @@ def test_a_removal_that_stops_says_how_it_stands_and_both_ways_on():
     text = half_way("darkroom destroy --name demo")
     assert text.startswith("darkroom destroy --name demo\n")
     assert "`darkroom deploy`" in text
-    assert "takes no job and KEDA is paused" in text
+    assert "it takes no job and KEDA is paused" in text
 
 
 @pytest.fixture
@@ -269,6 +331,25 @@ class Interfaces:
             raise ClientError({"Error": {"Code": "InvalidNetworkInterface.InUse"}}, "Delete")
 
 
+class Deleted:
+    """A cluster that notes what is deleted."""
+
+    def __init__(self):
+        self.kinds = []
+
+    def delete_all(self, kind, **_):
+        self.kinds.append(kind)
+
+
+def test_a_node_class_goes_after_its_last_node_while_karpenter_is_there():
+    """Its finalizer deletes launch templates and instance profiles, once no NodeClaim is left."""
+    cluster = Deleted()
+    EndedNodes(
+        cluster=cluster, ec2=Interfaces(free_after=0), installation="demo", sleep=lambda _: None
+    ).apply()
+    assert cluster.kinds == ["nodepools", "nodeclaims", "ec2nodeclasses"]
+
+
 def test_interfaces_that_outlive_their_node_are_waited_for_and_deleted():
     """Terraform could not delete their subnet; the system node's go with that node."""
     ec2, slept = Interfaces(free_after=3), []
@@ -288,6 +369,42 @@ def test_an_interface_that_never_lets_go_is_named():
     )
     with pytest.raises(NotReady, match="still there after 60 s: eni-node"):
         nodes.apply()
+
+
+def test_launch_templates_that_karpenter_left_go_and_those_of_others_stay(connect):
+    """By Karpenter's own tags; the node group's has neither, and Terraform deletes it."""
+    ec2, said = connect("ec2"), []
+    karpenter = {"karpenter.k8s.aws/ec2nodeclass": "gpu"}
+    for name, tags in {
+        "karpenter/1": karpenter | {"eks:eks-cluster-name": "demo"},
+        "karpenter/2": karpenter | {"eks:eks-cluster-name": "demo-2"},
+        "demo-system": {"darkroom:installation": "demo"},
+    }.items():
+        given = [{"Key": key, "Value": value} for key, value in tags.items()]
+        ec2.create_launch_template(
+            LaunchTemplateName=name,
+            LaunchTemplateData={"InstanceType": "g5.xlarge"},
+            TagSpecifications=[{"ResourceType": "launch-template", "Tags": given}],
+        )
+    leftovers(connect, said).apply()
+    left = ec2.describe_launch_templates()["LaunchTemplates"]
+    assert sorted(each["LaunchTemplateName"] for each in left) == ["demo-system", "karpenter/2"]
+    assert said == ["deleted launch template karpenter/1"]
+
+
+def test_what_cannot_be_looked_for_keeps_nothing_else_from_being_removed(connect, monkeypatch):
+    """It is said; the last list names what is left of it."""
+    logs, sqs, said = connect("logs"), connect("sqs"), []
+    sqs.create_queue(QueueName=inbox_prefix("demo") + "0a1b2c3d")
+
+    def denied(**_):
+        raise ClientError({"Error": {"Code": "AccessDenied"}}, "DescribeLogGroups")
+
+    monkeypatch.setattr(logs, "describe_log_groups", denied)
+    services = {"logs": logs}
+    leftovers(lambda service: services.get(service) or connect(service), said).apply()
+    assert said[0].startswith("could not look for log groups: ")
+    assert sqs.list_queues().get("QueueUrls", []) == []
 
 
 def test_a_profile_whose_role_stays_keeps_nothing_else_from_being_removed(connect, monkeypatch):
