@@ -19,9 +19,10 @@ from darkroom import cli
 from darkroom.cli import app
 from darkroom.cluster.images import Images
 from darkroom.deploy import commands as deploying
-from darkroom.deploy import snapshot_command
+from darkroom.deploy import request, snapshot_command
 from darkroom.deploy.access import TARGETS
 from darkroom.deploy.builder import QEMU_BY_DEBIAN, QEMU_BY_DOCKER
+from darkroom.deploy.cluster import Cluster
 from darkroom.deploy.operators import OPERATORS, chart_of
 from darkroom.deploy.program import ALL
 from darkroom.deploy.wanted import Vpc
@@ -31,7 +32,7 @@ from records.errors import Unavailable
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs/deploy.md").read_text("utf-8")
 #: Commands that end by themselves; all others end where they would change something.
-ENDING = {"cost", "list", "permissions", "prune"}
+ENDING = {"cost", "list", "permissions"}
 
 
 def commands():
@@ -61,7 +62,7 @@ def understood(line):
 
 
 class Reached(Exception):
-    """A command has come to where it would change something."""
+    """A command has come to where it would change something, or ask the cluster."""
 
 
 def nobody(_):
@@ -97,12 +98,13 @@ def dry(account, monkeypatch, tmp_path):
         (deploying, "emulated"),  # the AWS of a rehearsal
         (deploying, "forwarded"),  # kubectl
         (snapshot_command, "contents_of"),  # our images in ECR
+        (Cluster, "kubectl"),
         (cli, "connected"),  # the API
     ):
         monkeypatch.setattr(place, name, reached)
     monkeypatch.setattr(deploying, "own_network", lambda: "192.0.2.1/32")
     found = Vpc(id="vpc-0", subnet_ids=["subnet-1", "subnet-2"], route_table_ids=["rtb-1"])
-    monkeypatch.setattr(deploying, "read_vpc", lambda *_, **__: found)
+    monkeypatch.setattr(request, "read_vpc", lambda *_, **__: found)
 
 
 @pytest.mark.parametrize("line", [each for each in commands() if each.startswith("darkroom ")])
