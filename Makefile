@@ -21,7 +21,7 @@ CHECKOV := .cache/checkov/.installed
 VENV := .venv
 # Installed once for each state of what is to be installed.
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
-PROMPT ?= a large yellow star on a blue background
+PROMPT ?= a yellow circle above a green square on a blue background
 JOBS ?= 100
 # Empty where no definitions lie beside the checkout: then those of `make crds`.
 CRD_DIR ?= $(wildcard ../shared/crds)

@@ -60,7 +60,7 @@ app.command(name="open")(open_)
 app.add_typer(snapshot_app, name="snapshot", help="Snapshots from which GPU nodes start.")
 app.add_typer(dlq_app, name="dlq", help="Messages put aside: look, send again, throw away.")
 
-DEFAULT_PROMPT = "a large yellow star on a blue background"
+DEFAULT_PROMPT = "a yellow circle above a green square on a blue background"
 
 
 @app.command()

@@ -17,8 +17,9 @@ from diffusers import (
 )
 from PIL import Image
 
+from darkroom.cli import DEFAULT_PROMPT
 from training.captions import full_caption
-from training.checker import look
+from training.checker import judge, look
 from training.drawing import draw
 from training.scene import SHAPES
 from training.split import held_out_scenes, training_scenes
@@ -74,6 +75,18 @@ def test_held_out_prompts_with_two_items_are_followed(pipe: DiffusionPipeline) -
     trials = held_out_trials(pipe, item_count=2, count=20)
 
     assert sum(trial.verdict.is_right for trial in trials) >= 10
+
+
+def test_the_demos_own_prompt_is_followed(pipe: DiffusionPipeline) -> None:
+    """Whatever its seed, which is drawn by lot: it is the first picture that anybody sees."""
+    prompts = [DEFAULT_PROMPT] * 10
+    seen = [look(picture) for picture in generate(pipe, prompts)]
+    items = [("yellow", "circle"), ("green", "square")]
+    verdicts = [judge(s, items=items, relation="above", background="blue") for s in seen]
+
+    assert DEFAULT_PROMPT == "a yellow circle above a green square on a blue background"
+    assert f"PROMPT ?= {DEFAULT_PROMPT}\n" in (MODEL.parents[1] / "Makefile").read_text()
+    assert sum(verdict.is_right and verdict.background for verdict in verdicts) >= 9
 
 
 def test_a_seed_gives_the_same_picture_again(pipe: DiffusionPipeline) -> None:
