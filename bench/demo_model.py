@@ -10,6 +10,7 @@ import json
 import resource
 import time
 from collections.abc import Callable
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -22,9 +23,9 @@ from PIL import Image
 
 from bench.demo_edits import measure_img2img, measure_inpaint
 from bench.shares import Figures, difference, report
-from training.checker import Found, look
+from training.checker import look
 from training.drawing import draw
-from training.scene import COLOURS, FILLS, PICTURE_SIZE, RELATIONS, SHAPES, SIZES, Scene
+from training.scene import COLOURS, FILLS, RELATIONS, SHAPES, SIZES, Item, Scene
 from training.split import held_out_scenes, training_scenes
 from training.trial import (
     Picture,
@@ -45,8 +46,6 @@ SCHEDULERS = (
     "EulerDiscreteScheduler",
     "UniPCMultistepScheduler",
 )
-#: The longer side of an item's box, in pixels: half way between the sizes that are drawn.
-LONGEST = {"small": 22, "medium": 26, "large": PICTURE_SIZE}
 #: Levels of 255 between a stripe and the next, at the least: less is what the decoder leaves.
 STRIPED = 40
 
@@ -147,28 +146,47 @@ def measure_looks(pipe: DiffusionPipeline, options: argparse.Namespace) -> Figur
     scenes = list(islice(held_out_scenes(Random("looks"), item_count=1), options.cases))
     for words in (*SIZES, *FILLS):
         prompts = [_described(scene, words.replace("plain", "")) for scene in scenes]
-        seen = [(picture, look(picture).items) for picture in generate(pipe, prompts)]
-        judged = [bool(items) and _looks(picture, items[0], words) for picture, items in seen]
-        figures |= report(f"one item, {words}", judged)
+        shapes = [scene.items[0].shape for scene in scenes]
+        made = zip(generate(pipe, prompts), shapes, strict=True)
+        figures |= report(f"one item, {words}", [looks(p, shape, words) for p, shape in made])
     return figures
 
 
 def _described(scene: Scene, word: str) -> str:
     (item,) = scene.items
-    words = ("a", word, item.colour, item.shape, "on a", scene.background, "background")
-    return " ".join(filter(None, words))
+    words = " ".join(filter(None, (word, item.colour, item.shape)))
+    return f"{_with_article(words)} on {_with_article(scene.background)} background"
 
 
-def _looks(picture: Picture, item: Found, word: str) -> bool:
-    left, top, right, bottom = item.box
+def _with_article(words: str) -> str:
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+
+
+def looks(picture: Picture, shape: str, word: str) -> bool:
+    """Whether the largest item is as large, or filled, as the word says."""
+    seen = look(picture).items
+    if not seen:
+        return False
+    left, top, right, bottom = seen[0].box
     if word in SIZES:
-        longest = max(right - left, bottom - top)
-        return word == next(size for size, most in LONGEST.items() if longest <= most)
+        found = max(right - left, bottom - top)
+        return word == min(SIZES, key=lambda size: min(abs(found - n) for n in _sides(shape, size)))
     middle = (left + right) // 2
     # Rows of the inner half: what lies beyond may be the background.
     inner = slice(top + (bottom - top) // 4, bottom - (bottom - top) // 4)
     levels = picture[inner, middle - 1 : middle + 2].max(-1).mean(1)
     return (levels.max() - levels.min() >= STRIPED) == (word == "striped")
+
+
+@cache
+def _sides(shape: str, size: str) -> list[int]:
+    """The longer sides of a shape's box in a size, as drawn: not each shape fills its box."""
+    found = []
+    for side in SIZES[size]:
+        item = Item(colour="red", shape=shape, size=size, fill="plain", x=32, y=32, side=side)
+        left, top, right, bottom = look(draw(Scene(background="white", items=(item,)))).items[0].box
+        found.append(max(right - left, bottom - top))
+    return found
 
 
 def measure_negative(pipe: DiffusionPipeline, options: argparse.Namespace) -> Figures:

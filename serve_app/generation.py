@@ -19,7 +19,7 @@ from jobs.job import Job
 from jobs.stream import Progress
 from serve_app.engine.memory import is_out_of_memory
 from serve_app.engine.order import Made, Order, Priority, Step
-from serve_app.engine.work import rows_of, steps_of
+from serve_app.engine.work import has_guidance, rows_of, steps_of
 from serve_app.errors import InvalidInput, JobFault, NotFinite, OutOfMemory
 from serve_app.media import Sources
 from serve_app.pipelines import LoadedModel
@@ -71,7 +71,9 @@ def painted(job: Job, model: LoadedModel, made: Made, *, alone: bool = False) ->
     if not np.isfinite(pixels).all():
         raise NotFinite("the model computed values that are not numbers")
     levels = (pixels * 255).round().astype(np.uint8)
-    warnings = model.warnings(job.input.prompt, job.input.negative_prompt or "")
+    wanted = job.input
+    negative = wanted.negative_prompt if has_guidance(wanted) else None
+    warnings = model.warnings(wanted.prompt, negative or "")
     if made.was_exclusive and not alone:
         warnings += ("the engine cannot share this call's steps with others: it ran alone",)
     images = tuple(Image.fromarray(picture) for picture in levels)

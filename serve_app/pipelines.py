@@ -36,7 +36,13 @@ class LoadedModel:
         self._pipelines = pipelines
         self._vocabulary = vocabulary
         # Its own: a tokenizer keeps state, and the engine's thread uses the pipelines'.
-        self._tokenizer = copy.deepcopy(next(iter(pipelines.values())).tokenizer)
+        any_task = next(iter(pipelines.values()))
+        self._tokenizer = copy.deepcopy(any_task.tokenizer)
+        # Beside CLIP's encoders T5's reads several hundred tokens: hardly a prompt is cut off.
+        self._is_cut_off = not any(
+            "T5" in type(getattr(any_task, name, None)).__name__
+            for name in ("tokenizer_2", "tokenizer_3")
+        )
         self._tokenizer_lock = threading.Lock()
         for name in spec.schedulers:
             try:
@@ -88,7 +94,7 @@ class LoadedModel:
         for name, text in (("prompt", prompt), ("negative prompt", negative_prompt)):
             with self._tokenizer_lock:
                 count = len(self._tokenizer(text, truncation=False).input_ids)
-            if count > most:
+            if self._is_cut_off and count > most:
                 found.append(f"the {name} has {count} tokens, the model read the first {most}")
         unknown = self._vocabulary.warning(f"{prompt} {negative_prompt}")
         return (*found, *([] if unknown is None else [unknown]))

@@ -1,7 +1,6 @@
 """`python -m training`: trains the demo model, or goes on where the last run stopped."""
 
 import argparse
-import os
 import sys
 import time
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import torch
 
 from training.course import Course
-from training.errors import FolderTakenError
+from training.errors import TrainingError
 
 
 def main() -> int:
@@ -22,7 +21,10 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=150.0, help="stop after this long")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--from", dest="start_from", type=Path, help="a finished model whose denoiser learns on"
+        "--from",
+        dest="start_from",
+        type=Path,
+        help="a finished model whose denoiser and decoder learn on",
     )
     parser.add_argument("--decoder-only", action="store_true", help="its denoiser stays as it is")
     options = parser.parse_args()
@@ -33,8 +35,6 @@ def main() -> int:
             "--output must be another folder than --from: what a run began with has to stay"
         )
     torch.set_num_threads(options.threads)
-    options.folder.mkdir(parents=True, exist_ok=True)
-    (options.folder / "pid").write_text(f"{os.getpid()}\n")
     course = Course(
         folder=options.folder,
         output=options.output,
@@ -45,9 +45,12 @@ def main() -> int:
         decoder_only=options.decoder_only,
     )
     try:
-        return 0 if course.run() else 1
-    except FolderTakenError as error:
+        done = course.run()
+    except TrainingError as error:
         parser.error(str(error))
+    if not done:
+        print("the time is up: the same command goes on from here", file=sys.stderr)
+    return 0 if done else 1
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from training.autoencoder import LATENT_CHANNELS
 from training.captions import any_wording
 from training.denoiser import LATENT_SIZE, SHOWN, shown_share
 from training.drawing import as_tensor, draw
+from training.errors import NothingShownError
 from training.export import sampling_schedule
 from training.fitting import fitted
 from training.latents import decoded
@@ -87,7 +88,11 @@ class Sketcher:
                     checkpoint.save(path, {"mark": mark, "drawn": bar.n, **vars(made)})
                     saved_at = time.time()
             checkpoint.save(path, {"mark": mark, "drawn": bar.n, **vars(made)})
-            return made if bar.n >= COUNT else None
+            if bar.n < COUNT:
+                return None
+        if not len(made.latents):
+            raise NothingShownError("no drawn prompt comes near to what it asks: train longer")
+        return made
 
     def _chunk(self, rng: Random, count: int) -> Attempts:
         """Those of `count` prompts that show what was asked, beside their truth."""

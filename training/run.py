@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from training.errors import FolderTakenError
+from training.errors import FolderTakenError, NoModelError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,11 @@ class Run:
                     "give another --folder, or delete this one"
                 )
             return
+        if any(folder.glob("*.pt")):
+            raise FolderTakenError(
+                f"{folder} holds checkpoints of nobody knows which run: give another --folder, or "
+                "delete this one"
+            )
         unfinished = mark.with_suffix(".unfinished")
         unfinished.write_text(json.dumps(asdict(self)) + "\n")
         unfinished.replace(mark)
@@ -42,7 +47,10 @@ class Run:
 
 def _digest(model: Path) -> str:
     digest = hashlib.sha256()
-    for path in sorted(model.rglob("*.safetensors")):
+    weights = sorted(model.rglob("*.safetensors"))
+    if not weights:
+        raise NoModelError(f"{model} holds no weights to go on from: --from models/demo does")
+    for path in weights:
         digest.update(str(path.relative_to(model)).encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()

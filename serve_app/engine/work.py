@@ -22,7 +22,11 @@ def steps_of(wanted: GenerationInput) -> int:
     return steps
 
 
+def has_guidance(wanted: GenerationInput) -> bool:
+    """Whether pictures are predicted without their words, too, or with the negative prompt's."""
+    return wanted.guidance_scale is None or wanted.guidance_scale > 1
+
+
 def rows_of(wanted: GenerationInput) -> int:
-    """Rows of one forward: with guidance each picture is predicted with and without its words."""
-    has_guidance = wanted.guidance_scale is None or wanted.guidance_scale > 1
-    return wanted.num_images_per_prompt * (2 if has_guidance else 1)
+    """Rows of one forward: with guidance there are two predictions of each picture."""
+    return wanted.num_images_per_prompt * (2 if has_guidance(wanted) else 1)

@@ -3,6 +3,7 @@
 from itertools import islice
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -58,18 +59,23 @@ def test_what_is_drawn_from_noise_lies_beside_the_drawing_that_it_should_be(
     assert wanted.shape == (3, 3, 64, 64)
 
 
-def test_drawing_goes_on_after_a_kill_and_ends_with_the_same(
+def test_drawing_goes_on_after_its_deadline_and_ends_with_the_same(
     sketcher: Sketcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was drawn is not drawn again; another denoiser's is."""
     whole = sketcher.attempts(seed=9, folder=tmp_path / "whole", deadline=NEVER)
     broken = tmp_path / "broken"
-    times = iter([0.0, 0.0, 0.0, 2.0])
-    with monkeypatch.context() as patched:
-        patched.setattr(module.time, "time", lambda: next(times))
-        assert sketcher.attempts(seed=9, folder=broken, deadline=1.0) is None
-    chunks: list[int] = []
     drawn = Sketcher._chunk
+
+    def slow(self: Sketcher, rng: Random, count: int) -> module.Attempts:
+        made = drawn(self, rng, count)
+        monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: 2.0))
+        return made
+
+    monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: 0.0))
+    monkeypatch.setattr(Sketcher, "_chunk", slow)
+    assert sketcher.attempts(seed=9, folder=broken, deadline=1.0) is None
+    chunks: list[int] = []
 
     def counted(self: Sketcher, rng: Random, count: int) -> module.Attempts:
         chunks.append(count)

@@ -1,25 +1,31 @@
 """The whole training in order, a step or two of each stage; what a folder's run may go on with."""
 
 import shutil
-import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from torch import Tensor
 
 from training import __main__ as command
 from training import attempts, autoencoder, course, denoiser, text_encoder
 from training.autoencoder import WIDE, build_autoencoder
 from training.course import Course
 from training.denoiser import build_unet
-from training.errors import FolderTakenError
+from training.errors import FolderTakenError, NoModelError
 from training.export import export
+from training.stage import Stage
 from training.text_encoder import build_text_encoder
 from training.trial import generate, load
 
 MODEL = Path(__file__).resolve().parents[2] / "models/demo"
+
+
+class Killed(BaseException):
+    """The process has ended here."""
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +39,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(course, "COUNT", 200)
     monkeypatch.setattr(course, "STANDARD_SCENES", 50)
     monkeypatch.setattr(attempts, "COUNT", 4)
+    monkeypatch.setattr(attempts, "CHUNK", 2)
 
 
 def a_course(folder: Path, *, start_from: Path | None = None, **changes: object) -> Course:
@@ -52,26 +59,74 @@ def weights(folder: Path) -> dict[str, bytes]:
     return {path.parent.name: path.read_bytes() for path in folder.rglob("*.safetensors")}
 
 
-def test_it_trains_from_nothing_to_a_model_that_loads(
+def test_it_trains_from_nothing_to_a_model_that_loads_however_often_it_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In one run; what is half trained never lies where the finished model belongs."""
+    """The same model; what is half trained never lies where the finished one belongs."""
     # Two steps teach nothing, so no picture would come near to any drawing.
     monkeypatch.setattr(attempts, "fitted", lambda scene, picture: scene)
     at_export: list[bool] = []
     written = course.export
 
     def watched(*parts: object, folder: Path) -> None:
-        at_export.append((tmp_path / "out").exists())
+        at_export.append((tmp_path / "unbroken/out").exists())
         written(*parts, folder=folder)
 
     monkeypatch.setattr(course, "export", watched)
-
-    assert a_course(tmp_path).run()
+    assert a_course(tmp_path / "unbroken").run()
     assert at_export == [False, False]  # the one on the way, and the last
-    pipe = load(StableDiffusionPipeline, tmp_path / "out")
+    ended = killed_once_a_stage(monkeypatch)
+    brought_to_an_end(a_course(tmp_path / "broken"))
+
+    assert ended == {"autoencoder", "text_encoder", "denoiser", "decoder"}
+    assert weights(tmp_path / "broken/out") == weights(tmp_path / "unbroken/out")
+    pipe = load(StableDiffusionPipeline, tmp_path / "unbroken/out")
     assert tuple(pipe.vae.config.block_out_channels) == WIDE
     assert generate(pipe, ["a star"], num_inference_steps=2)[0].shape == (64, 64, 3)
+
+
+def killed_once_a_stage(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Each stage is saved after its first step and then ended, once."""
+    ended: set[str] = set()
+    step = Stage._advance
+
+    def first_only(self: Stage, loss: Callable[[int], Tensor]) -> float:
+        value = step(self, loss)
+        if self.plan.name not in ended:
+            ended.add(self.plan.name)
+            self.save()
+            raise Killed
+        return value
+
+    monkeypatch.setattr(Stage, "_advance", first_only)
+    return ended
+
+
+def brought_to_an_end(begun: Course) -> None:
+    """Run again and again, each time as another process with another past."""
+    while True:
+        torch.randn(3)
+        try:
+            assert begun.run()
+        except Killed:
+            continue
+        return
+
+
+def test_a_finished_model_learns_on_and_a_killed_run_ends_as_an_unbroken_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Denoiser and decoder change; the words stay. Each stage of the other run was killed once."""
+    assert a_course(tmp_path / "unbroken", start_from=MODEL).run()
+    ended = killed_once_a_stage(monkeypatch)
+    brought_to_an_end(a_course(tmp_path / "broken", start_from=MODEL))
+
+    assert ended == {"denoiser", "decoder"}
+    before, after = weights(MODEL), weights(tmp_path / "unbroken/out")
+    assert weights(tmp_path / "broken/out") == after
+    assert before["text_encoder"] == after["text_encoder"]
+    assert before["unet"] != after["unet"]
+    assert before["vae"] != after["vae"]
 
 
 def test_the_decoder_learns_alone(tmp_path: Path) -> None:
@@ -80,23 +135,6 @@ def test_the_decoder_learns_alone(tmp_path: Path) -> None:
 
     before, after = weights(MODEL), weights(tmp_path / "out")
     assert before["unet"] == after["unet"]
-    assert before["vae"] != after["vae"]
-
-
-def test_a_finished_model_learns_on_and_a_stopped_run_ends_as_an_unbroken_one(
-    tmp_path: Path,
-) -> None:
-    """Denoiser and decoder change; the words stay. The other run's deadline came in between."""
-    assert a_course(tmp_path / "unbroken", start_from=MODEL).run()
-    broken = a_course(tmp_path / "broken", start_from=MODEL)
-    assert not replace(broken, deadline=time.time()).run()
-    torch.randn(3)
-    assert broken.run()
-
-    before, after = weights(MODEL), weights(tmp_path / "unbroken/out")
-    assert weights(tmp_path / "broken/out") == after
-    assert before["text_encoder"] == after["text_encoder"]
-    assert before["unet"] != after["unet"]
     assert before["vae"] != after["vae"]
 
 
@@ -128,6 +166,19 @@ def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(FolderTakenError, match="--folder"):
             other.run()
+    (tmp_path / "work/run.json").unlink()
+    (tmp_path / "work/decoder.pt").touch()
+    with pytest.raises(FolderTakenError, match="nobody knows which"):
+        a_course(tmp_path, start_from=MODEL).run()
+    with pytest.raises(NoModelError, match="no weights"):
+        a_course(tmp_path / "new", start_from=tmp_path / "nowhere").run()
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_model_is_known_by_its_weights_wherever_it_lies(tmp_path: Path) -> None:
+    """A checkout may have moved since."""
+    stopped = {"deadline": 0.0}
+    assert not a_course(tmp_path, start_from=MODEL, **stopped).run()
     shutil.copytree(MODEL, tmp_path / "elsewhere")
     assert not a_course(tmp_path, start_from=tmp_path / "elsewhere", **stopped).run()
 
