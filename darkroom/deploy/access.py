@@ -46,8 +46,9 @@ class KubeAccess:
             self.cluster.kubectl("get", "--raw", "/readyz")
         except DeployError as error:
             raise NotReady(
-                f"{error}\nThe cluster's endpoint is open to --admin-cidr only: is that still this "
-                "machine's address? And is who we are one of its administrators?"
+                f"{error}\nThe cluster's endpoint is open to --admin-cidr only, which holds until "
+                "another is said. Is this machine among them? If not, say its address, or "
+                '--admin-cidr "" to have it looked up. And is who we are one of its administrators?'
             ) from error
 
     def undo(self) -> None:

@@ -135,12 +135,15 @@ def destroy(
 ) -> None:
     """Take an installation away, in the order that orphans nothing; say what is left."""
     catalogue = Catalogue.from_yaml((ROOT / "runtimes.yaml").read_text("utf-8"))
-    wanted = Wanted(name=name, region=region, overlay=overlay, admin_cidrs=tuple(admin_cidr or ()))
+    wanted = Wanted(
+        name=name, region=region, overlay=overlay, admin_cidrs=tuple(filter(None, admin_cidr or ()))
+    )
     deployment = as_deployed(_deployment(wanted, catalogue, optional=False))
     deployment = replace(deployment, unlock=unlock, delete_data=delete_data, drain_s=60 * drain)
     account = deployment.account.id
     again = wanted.command("destroy") + (" --delete-data" if delete_data else "")
     again += f" --overlay {overlay}" if overlay != "dev" else ""
+    again += f" --drain {drain:g}" if drain else ""
     data = "with all images and records" if delete_data else "but for images, records and models"
     asked = f"{name} in {account}, {region}, {data}. Its name, to go on"
     # On stderr, as all that is for people: stdout is for --json.

@@ -1,10 +1,10 @@
 """The address at which the cluster answers, and from which addresses it does."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network
-from typing import Any
+from ipaddress import IPv4Network, ip_network
+from typing import Any, cast
 
 import httpx
 
@@ -55,10 +55,7 @@ class OpenedEndpoint:
 
     def apply(self) -> None:
         """Let us in beside those who are let in already, and wait until we are."""
-        with translated("EKS DescribeCluster"):
-            access = self.eks.describe_cluster(name=self.installation)["cluster"][
-                "resourcesVpcConfig"
-            ]
+        access = self._settled()["resourcesVpcConfig"]
         # Of an endpoint that is closed EKS says 0.0.0.0/0.
         there = access.get("publicAccessCidrs", []) if access["endpointPublicAccess"] else []
         new = [each for each in self.cidrs or (self.own(),) if not _within(each, there)]
@@ -84,6 +81,17 @@ class OpenedEndpoint:
         except ProgramFailed as failed:
             return str(failed)
         return None
+
+    def _settled(self) -> Mapping[str, Any]:
+        """The cluster, once no update is under way: EKS refuses a second one."""
+        waited = 0.0
+        while True:
+            with translated("EKS DescribeCluster"):
+                cluster = self.eks.describe_cluster(name=self.installation)["cluster"]
+            if cluster["status"] != "UPDATING" or waited >= _UPDATE_S:
+                return cast(Mapping[str, Any], cluster)
+            self.sleep(_LOOK_S)
+            waited += _LOOK_S
 
     def _open(self, cidrs: Sequence[str]) -> None:
         with translated("EKS UpdateClusterConfig"):
@@ -112,4 +120,6 @@ def _within(cidr: str, others: Sequence[str]) -> bool:
         asked = IPv4Network(cidr, strict=False)
     except ValueError as error:
         raise Unfit(f"--admin-cidr {cidr}: no IPv4 network ({error})") from error
-    return any(asked.subnet_of(IPv4Network(each, strict=False)) for each in others)
+    # A person may have let in IPv6 networks as well.
+    networks = (ip_network(each, strict=False) for each in others)
+    return any(isinstance(each, IPv4Network) and asked.subnet_of(each) for each in networks)

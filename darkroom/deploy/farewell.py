@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from darkroom.deploy.cluster import BY_REMOVAL, PAUSED, Cluster
-from darkroom.deploy.errors import NotReady
+from darkroom.deploy.errors import NotReady, ProgramFailed
 from darkroom.deploy.step import Standing
 from darkroom.names import NAMESPACE
 from records.errors import ObjectMissing, translated
@@ -31,7 +31,7 @@ _INTERFACE_GONE = frozenset({"InvalidNetworkInterfaceID.NotFound", "InvalidNetwo
 def half_way(command: str) -> str:
     """How to go on with a removal that stopped, and how not to."""
     return (
-        f"{command}\nTo keep it instead: `darkroom deploy` with the options that it has. "
+        f"{command}\nTo keep it instead: `darkroom deploy` with its --name and --region. "
         "From its first changes on, until either, it takes no job and KEDA is paused"
     )
 
@@ -138,6 +138,7 @@ class EndedNodes(_Removal):
     cluster: Cluster | None
     ec2: Any
     installation: str
+    say: Callable[[str], None]
     wait_s: float = 1200
     sleep: Callable[[float], None] = time.sleep
 
@@ -151,7 +152,18 @@ class EndedNodes(_Removal):
             self.cluster.delete_all("nodeclaims")
             # With a class go the launch templates and instance profiles of its nodes: Karpenter
             # deletes them, and once it is gone nobody does.
-            self.cluster.delete_all("ec2nodeclasses")
+            self._end_classes(self.cluster)
+        self._await_nodes()
+
+    def _end_classes(self, cluster: Cluster) -> None:
+        try:
+            cluster.delete_all("ec2nodeclasses", wait_s=300)
+        except ProgramFailed as failed:
+            # Only a Karpenter that works lets them go. What it would take along is looked for
+            # later, too, so nothing is lost if it does not.
+            self.say(f"EC2NodeClasses stay: {failed}. Is Karpenter running? The removal goes on")
+
+    def _await_nodes(self) -> None:
         waited = 0.0
         while left := self.left():
             if waited >= self.wait_s:

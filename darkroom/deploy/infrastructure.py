@@ -63,6 +63,9 @@ class Infrastructure:
         except ProgramFailed as failed:
             found = unknown_to_state(str(failed))
             if not found:
+                if "RouteAlreadyExists" in str(failed):
+                    # A gateway endpoint has no name; one of a killed Terraform keeps its place.
+                    self._tell_strays()
                 raise
             if not self.adopt:
                 raise ProgramFailed(
@@ -139,9 +142,11 @@ class Infrastructure:
     def _finish(self) -> None:
         self._write_outputs()
         # A lock that nobody held, or things that nobody wrote down: something was killed here.
-        if (self.unlock or self.adopt) and (
-            strays := told(self.connect, self.installation, self.terraform.known())
-        ):
+        if self.unlock or self.adopt:
+            self._tell_strays()
+
+    def _tell_strays(self) -> None:
+        if strays := told(self.connect, self.installation, self.terraform.known()):
             self.say(strays)
 
     def _write_outputs(self) -> None:

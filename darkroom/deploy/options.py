@@ -66,6 +66,9 @@ class Options:
         gone = set(said.values)
         if "expose" in gone and said.one("expose") == "none":
             gone |= _OF_A_BALANCER
+        elif "expose" in gone and said.one("expose") != self.one("expose"):
+            # Who may come from the internet is not who may come from the VPC.
+            gone.add("expose-cidr")
         return {name: values for name, values in self.values.items() if name not in gone}
 
 

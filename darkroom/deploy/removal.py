@@ -36,7 +36,7 @@ def removal(deployment: Deployment, cluster: Cluster | None) -> list[Step]:
             wait_s=deployment.drain_s,
         ),
         EndedWork(cluster=cluster),
-        EndedNodes(cluster=cluster, ec2=connect("ec2"), installation=name),
+        EndedNodes(cluster=cluster, ec2=connect("ec2"), installation=name, say=say),
         *operators,
         *terraform,
         Leftovers(connect=connect, installation=name, say=say),

@@ -33,6 +33,7 @@ def missing(vpc: Vpc, endpoints: Iterable[Mapping[str, Any]], installation: str)
         each["ServiceName"].rpartition(".")[2]
         for each in endpoints
         if own not in each.get("Tags", ())
+        and each.get("State", "available").lower() in ("available", "pending")
         and not set(vpc.route_table_ids).isdisjoint(each.get("RouteTableIds", ()))
     }
     return [service for service in vpc.gateway_endpoints if service not in there]

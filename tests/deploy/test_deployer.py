@@ -182,6 +182,8 @@ NEEDED = [
     # As its older versions name them.
     ("iam:DeleteInstanceProfile", f"{IAM}instance-profile/demo_1234567890", {}),
     ("ec2:DeleteLaunchTemplate", EC2 + "launch-template/lt-1", OURS),
+    # The smoke test's job, where the API is closed.
+    ("sns:Publish", regional("sns", "demo-jobs"), {}),
     ("tag:GetResources", "*", {}),
     ("servicequotas:GetServiceQuota", "*", {}),
     ("servicequotas:ListServiceQuotas", "*", {}),

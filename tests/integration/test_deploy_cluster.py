@@ -109,6 +109,6 @@ def test_node_pools_and_their_classes_are_deleted_and_waited_for(applied):
     """With Karpenter there, a pool goes when its last node has gone, and then its class."""
     for kind in ("nodepools", "ec2nodeclasses"):
         assert len(applied.items(kind)) >= 2
-    EndedNodes(cluster=applied, ec2=NoNodes(), installation="demo").apply()
+    EndedNodes(cluster=applied, ec2=NoNodes(), installation="demo", say=print).apply()
     for kind in ("nodepools", "ec2nodeclasses"):
         assert applied.items(kind) == []

@@ -27,9 +27,16 @@ class Eks:
         self.ends = ends
         self.asked = []
         self.looks = 0
+        #: Looks until an update of somebody else's, after which these are let in as well.
+        self.busy, self.later = 0, []
 
     def describe_cluster(self, name):
-        return {"cluster": {"resourcesVpcConfig": dict(self.access)}}
+        status = "UPDATING" if self.busy else "ACTIVE"
+        self.busy = max(0, self.busy - 1)
+        if not self.busy and self.later:
+            self.access["publicAccessCidrs"] += self.later
+            self.later = []
+        return {"cluster": {"status": status, "resourcesVpcConfig": dict(self.access)}}
 
     def update_cluster_config(self, name, resourcesVpcConfig):  # noqa: N803  # boto3's spelling
         self.asked.append(resourcesVpcConfig)
@@ -75,6 +82,22 @@ def step(slept):
         return OpenedEndpoint(eks=eks, installation="demo", sleep=slept.append, **given)
 
     return made
+
+
+def test_an_update_that_is_under_way_is_waited_for(step, slept):
+    """EKS refuses a second one; the first may let us in already."""
+    eks = Eks(THERE)
+    eks.busy, eks.later = 2, [HERE]
+    step(eks).apply()
+    assert eks.asked == []
+    assert len(slept) == 2
+
+
+def test_networks_of_ipv6_that_a_person_let_in_stay(step):
+    """They hold none of ours."""
+    eks = Eks("2001:db8::/32")
+    step(eks).apply()
+    assert eks.access["publicAccessCidrs"] == ["2001:db8::/32", HERE]
 
 
 def test_a_cluster_that_answers_is_left_as_it_is(step):

@@ -138,11 +138,12 @@ def test_an_option_that_is_given_empty_is_taken_back(deployment, said):
 
 
 def test_a_load_balancer_goes_with_its_name_and_its_visitors(deployment, said):
-    """They alone would be refused; with another kind of it they stay."""
+    """They alone would be refused; another kind of it keeps its name, not who may come."""
     named = {"hostname": "darkroom.example.org", "zone": "Z0123456789"}
     kept(deployment, expose="public", expose_cidr=[NETWORK], **named)
     inside = requested(deployment, Options.given(expose="internal")).wanted.exposure
-    assert (inside.hostname, inside.cidrs) == ("darkroom.example.org", (NETWORK,))
+    assert (inside.hostname, inside.cidrs) == ("darkroom.example.org", ())
+    assert f"--expose-cidr was {NETWORK}, now not given" in said
     said.clear()
     assert not requested(deployment, Options.given(expose="none")).wanted.exposure
     assert said == [

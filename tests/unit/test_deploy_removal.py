@@ -11,7 +11,7 @@ from moto import mock_aws
 
 from darkroom.deploy.account import Account
 from darkroom.deploy.cluster import BY_REMOVAL, PAUSED
-from darkroom.deploy.errors import NotReady
+from darkroom.deploy.errors import NotReady, ProgramFailed
 from darkroom.deploy.farewell import EndedNodes, EndedWork, StoppedIntake, half_way
 from darkroom.deploy.inbox import inbox_prefix
 from darkroom.deploy.journal import Journal
@@ -345,15 +345,37 @@ def test_a_node_class_goes_after_its_last_node_while_karpenter_is_there():
     """Its finalizer deletes launch templates and instance profiles, once no NodeClaim is left."""
     cluster = Deleted()
     EndedNodes(
-        cluster=cluster, ec2=Interfaces(free_after=0), installation="demo", sleep=lambda _: None
+        cluster=cluster,
+        ec2=Interfaces(free_after=0),
+        installation="demo",
+        say=print,
+        sleep=lambda _: None,
     ).apply()
     assert cluster.kinds == ["nodepools", "nodeclaims", "ec2nodeclasses"]
+
+
+def test_a_class_that_no_karpenter_lets_go_is_said_and_keeps_nothing_else():
+    """What it would have taken along is looked for at the end."""
+    ec2, said = Interfaces(free_after=1), []
+
+    class Stuck(Deleted):
+        def delete_all(self, kind, **_):
+            super().delete_all(kind)
+            if kind == "ec2nodeclasses":
+                raise ProgramFailed("timed out waiting for the condition")
+
+    EndedNodes(
+        cluster=Stuck(), ec2=ec2, installation="demo", say=said.append, sleep=lambda _: None
+    ).apply()
+    [line] = said
+    assert "timed out" in line and "Is Karpenter running?" in line
+    assert ec2.there == {"eni-system": "i-system"}
 
 
 def test_interfaces_that_outlive_their_node_are_waited_for_and_deleted():
     """Terraform could not delete their subnet; the system node's go with that node."""
     ec2, slept = Interfaces(free_after=3), []
-    EndedNodes(cluster=None, ec2=ec2, installation="demo", sleep=slept.append).apply()
+    EndedNodes(cluster=None, ec2=ec2, installation="demo", say=print, sleep=slept.append).apply()
     assert ec2.there == {"eni-system": "i-system"}
     assert len(slept) == 4
 
@@ -364,6 +386,7 @@ def test_an_interface_that_never_lets_go_is_named():
         cluster=None,
         ec2=Interfaces(free_after=99),
         installation="demo",
+        say=print,
         wait_s=60,
         sleep=lambda seconds: None,
     )
