@@ -88,6 +88,18 @@ def test_a_gateway_endpoint_is_made_only_where_no_other_is(tables, tags, made):
     assert missing(vpc, endpoints, "demo") == made
 
 
+def test_an_endpoint_that_is_going_is_not_there():
+    """Another installation's, while that is removed: nobody would make one later."""
+    vpc = Vpc(id="vpc-1", subnet_ids=["one", "two"], route_table_ids=["rtb-1"])
+    going = {
+        "ServiceName": "com.amazonaws.us-west-2.s3",
+        "RouteTableIds": ["rtb-1"],
+        "State": "deleting",
+    }
+    assert missing(vpc, [going], "demo") == ["s3", "dynamodb"]
+    assert missing(vpc, [going | {"State": "Available"}], "demo") == ["dynamodb"]
+
+
 def test_a_public_load_balancer_is_put_into_the_subnets_with_an_internet_gateway():
     """One in each zone; too few are refused, as AWS would after minutes."""
     subnets = [subnet(name, name[-1]) for name in ("one-a", "two-b", "out-a", "out-b")]
