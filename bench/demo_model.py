@@ -55,6 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, default=Path("models/demo"))
     parser.add_argument("--prompts", type=int, default=500, help="half with one, half with two")
+    parser.add_argument("--draw", default="", help="any word: as many other held-out prompts")
     parser.add_argument("--cases", type=int, default=100, help="of every other measurement")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--parts", nargs="*", default=list(PARTS), choices=list(PARTS))
@@ -120,7 +121,9 @@ def measure_prompts(pipe: DiffusionPipeline, options: argparse.Namespace) -> Fig
     """The heart: held-out prompts with one item, and with two and a relation."""
     figures: Figures = {}
     for item_count, label in ((1, "one item"), (2, "two items")):
-        trials = held_out_trials(pipe, item_count=item_count, count=options.prompts // 2)
+        trials = held_out_trials(
+            pipe, item_count=item_count, count=options.prompts // 2, draw=options.draw
+        )
         verdicts = [trial.verdict for trial in trials]
         figures |= report(f"{label}, right", (v.is_right for v in verdicts))
         figures |= report(f"{label}, background", (v.background for v in verdicts))

@@ -82,9 +82,14 @@ def generate(
     return pictures
 
 
-def held_out_trials(pipe: DiffusionPipeline, *, item_count: int, count: int) -> list[Trial]:
-    """Prompts in all wordings whose combination was never trained, and their pictures."""
-    rng = Random(f"held out {item_count}")
+def held_out_trials(
+    pipe: DiffusionPipeline, *, item_count: int, count: int, draw: str = ""
+) -> list[Trial]:
+    """Prompts in all wordings whose combination was never trained, and their pictures.
+
+    Another `draw` has other prompts.
+    """
+    rng = Random(f"held out {item_count}{draw}")
     scenes = list(islice(held_out_scenes(rng, item_count=item_count), count))
     prompts = [any_wording(scene, rng) for scene in scenes]
     together = zip(scenes, prompts, generate(pipe, prompts), strict=True)
