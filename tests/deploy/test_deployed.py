@@ -112,6 +112,8 @@ def closed(applied, deployment):
 
 def test_a_deploy_after_a_removal_that_stopped_takes_jobs_again(closed, deployment):
     """By the API and by the topic: Terraform finds both otherwise than it makes them."""
+    # The emulator forgets a node group's launch template, so a plan would make that anew.
+    deployment = replace(deployment, allow_destroy=True)
     assert not deployment.infrastructure.check().done
     changes = {
         each["address"]: each["change"]
@@ -129,12 +131,13 @@ def test_a_deploy_after_a_removal_that_stopped_takes_jobs_again(closed, deployme
 
 
 def test_an_existing_vpc_is_read_with_its_private_subnets(applied, deployment):
-    """Those of the stack itself: three zones, each with its way out by NAT."""
+    """Those of the stack itself, each with its way out by NAT: of the emulated region's three
+    zones EKS refuses one."""
     vpc = applied.resources["aws_vpc.this[0]"]["id"]
     found = read_vpc(deployment.connect("ec2"), vpc, "demo")
     assert set(found.subnet_ids) == ids(applied, "aws_subnet.private[")
     assert set(found.route_table_ids) == ids(applied, "aws_route_table.private[")
-    assert len(found.subnet_ids) == 3
+    assert len(found.subnet_ids) == 2
 
 
 def ids(applied, address):
