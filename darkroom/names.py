@@ -31,3 +31,8 @@ def bridges_of(runtime: str) -> tuple[str, str]:
     """The Deployments, and ScaledObjects, of their bridges."""
     first, batch = queues_of(runtime)
     return f"bridge-{first}", f"bridge-{batch}"
+
+
+def discovery_tag(installation: str) -> str:
+    """Of the subnets and the security group that its nodes, Karpenter's and ours, are put into."""
+    return f"karpenter.sh/discovery/{installation}"

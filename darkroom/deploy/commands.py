@@ -2,6 +2,7 @@
 
 import functools
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +19,7 @@ from darkroom.deploy.farewell import half_way
 from darkroom.deploy.journal import Journal
 from darkroom.deploy.lambda_package import build_package
 from darkroom.deploy.leftovers import carrying
-from darkroom.deploy.options import Options
+from darkroom.deploy.options import USUAL, Options
 from darkroom.deploy.plan import Deployment
 from darkroom.deploy.program import Programs
 from darkroom.deploy.removal import as_deployed, removal
@@ -46,15 +47,15 @@ AllowDestroy = Annotated[
 ]
 
 
-def _usual(said: str, value: str) -> str:
-    """What an option is about, and what holds until it is given."""
-    return f"{said}; at first {value}"
+def _usual(option: str, said: Sequence[str]) -> str:
+    """What an option may be, and what holds until it is given."""
+    return f"{', '.join(said)}; at first {USUAL[option][0]}"
 
 
 def deploy(
     name: Name = "darkroom-dev",
     region: Region = "us-west-2",
-    overlay: Annotated[str | None, typer.Option(help=_usual(" or ".join(OVERLAYS), "dev"))] = None,
+    overlay: Annotated[str | None, typer.Option(help=_usual("overlay", OVERLAYS))] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="say what would be done and cost; change nothing")
     ] = False,
@@ -62,11 +63,11 @@ def deploy(
     snapshot: Annotated[str | None, typer.Option(help="snapshot for GPU nodes")] = None,
     build_snapshot: Annotated[bool, typer.Option("--build-snapshot", help="make one")] = False,
     runtime: Annotated[
-        str | None, typer.Option(help=_usual("of runtimes.yaml, for the smoke test", "demo"))
+        str | None, typer.Option(help=_usual("runtime", ["of runtimes.yaml, for the smoke test"]))
     ] = None,
     registry: Annotated[str | None, typer.Option(help="of the operators' images")] = None,
     existing_vpc: Annotated[str | None, typer.Option(help="id of a VPC to use")] = None,
-    expose: Annotated[str | None, typer.Option(help=_usual(", ".join(EXPOSURES), "none"))] = None,
+    expose: Annotated[str | None, typer.Option(help=_usual("expose", EXPOSURES))] = None,
     hostname: Annotated[str | None, typer.Option(help="of the load balancer, for HTTPS")] = None,
     zone: Annotated[str | None, typer.Option(help="Route 53 zone of the hostname")] = None,
     expose_cidr: Annotated[list[str] | None, typer.Option(help="who may come there")] = None,

@@ -19,6 +19,7 @@ from darkroom.deploy.errors import SnapshotFailed
 from darkroom.deploy.instance_shell import InstanceShell
 from darkroom.deploy.patience import insisted
 from darkroom.deploy.wanted import ROOT
+from darkroom.names import discovery_tag
 from records.errors import RecordsError, translated
 
 #: On instance, volume and snapshot, from their first moment: whose build it is.
@@ -168,7 +169,7 @@ class SnapshotBuilder:
 
     def _network(self) -> tuple[str, str]:
         """A subnet and a security group of the cluster: they reach ECR and SSM."""
-        ours = [{"Name": "tag-key", "Values": [f"karpenter.sh/discovery/{self.installation}"]}]
+        ours = [{"Name": "tag-key", "Values": [discovery_tag(self.installation)]}]
         with translated("EC2 DescribeSubnets"):
             subnets = self.ec2.describe_subnets(Filters=ours)["Subnets"]
             groups = self.ec2.describe_security_groups(Filters=ours)["SecurityGroups"]

@@ -18,7 +18,8 @@ _PARALLEL = "-parallelism=30"
 _LOCKED = "Error acquiring the state lock"
 _NO_STATE = "No state file was found"
 _LOCK_LINE = re.compile(r"^[\s│]*(ID|Operation|Who|Created):\s+(.*?)\s*$", re.MULTILINE)
-#: A route that is there is somebody's endpoint in a VPC that was there: nothing to take over.
+#: A route that is there is somebody's endpoint, or a killed Terraform's: it has no name to take
+#: over by, and `strays` tells of the latter.
 _EXISTS = re.compile(
     r"(?<!Route)already ?exists|AlreadyOwnedByYou|ResourceInUse|ResourceConflict", re.I
 )

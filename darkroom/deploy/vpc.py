@@ -8,6 +8,7 @@ from typing import Any
 from darkroom.deploy.errors import Unfit
 from darkroom.deploy.leftovers import INSTALLATION_TAG
 from darkroom.deploy.wanted import Vpc
+from darkroom.names import discovery_tag
 from records.errors import translated
 
 _ZONES = 2
@@ -85,7 +86,7 @@ def _rank(installation: str, subnet: Mapping[str, Any]) -> tuple[bool, int, str]
     Free addresses count by powers of two: a public subnet bears no mark, and its load balancer
     should not move for one address more or less.
     """
-    mark = f"karpenter.sh/discovery/{installation}"
+    mark = discovery_tag(installation)
     marked = any(tag["Key"] == mark for tag in subnet.get("Tags", ()))
     free: int = subnet["AvailableIpAddressCount"]
     return not marked, -free.bit_length(), subnet["SubnetId"]

@@ -138,16 +138,16 @@ class Wanted:
     def told(self, options: Options) -> "Wanted":
         """The same with what these say; a VPC is read by whoever has an account."""
         exposure = Exposure(
-            mode=options.one("expose") or "none",
+            mode=options.of("expose")[0],
             hostname=options.one("hostname"),
             zone=options.one("zone"),
             cidrs=options.of("expose-cidr"),
         )
         return replace(
             self,
-            overlay=options.one("overlay") or self.overlay,
+            overlay=options.of("overlay")[0],
             bucket=options.one("bucket"),
-            runtime=options.one("runtime") or self.runtime,
+            runtime=options.of("runtime")[0],
             exposure=exposure,
             admin_cidrs=options.of("admin-cidr"),
             boundary=options.one("permissions-boundary"),

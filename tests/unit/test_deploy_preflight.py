@@ -1,4 +1,4 @@
-"""Quotas, regions and programs judged by tables: no account is asked."""
+"""Quotas, regions and programs: how they are judged, and how a scripted account is asked."""
 
 from pathlib import Path
 

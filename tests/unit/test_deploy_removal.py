@@ -5,17 +5,13 @@ from dataclasses import replace
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 from ministack.core.iam_evaluator import EvalContext, resource_policy_allows
 from moto import mock_aws
 
 from darkroom.deploy.account import Account
 from darkroom.deploy.cluster import BY_REMOVAL, PAUSED
-from darkroom.deploy.errors import NotReady, ProgramFailed
 from darkroom.deploy.farewell import EndedNodes, EndedWork, StoppedIntake, half_way
-from darkroom.deploy.inbox import inbox_prefix
 from darkroom.deploy.journal import Journal
-from darkroom.deploy.leftovers import Leftovers
 from darkroom.deploy.manifests import AppliedManifests
 from darkroom.deploy.plan import Deployment
 from darkroom.deploy.program import Programs
@@ -45,10 +41,6 @@ def stopped(connect, cluster=None):
         sweeper=SWEEPER,
         cluster=cluster,
     )
-
-
-def leftovers(connect, said):
-    return Leftovers(connect=connect, installation="demo", say=said.append)
 
 
 TERRAFORM = "remove AWS resources (Terraform)"
@@ -105,16 +97,6 @@ def test_a_removal_orphans_nothing(deployment):
 def test_a_removal_of_what_is_gone_asks_nothing_of_terraform(deployment):
     """It would fail of the bucket that the last removal has taken away."""
     assert TERRAFORM not in [step.name for step in removal(deployment, None)]
-
-
-def test_the_queue_of_a_smoke_test_that_was_killed_goes(connect):
-    """It is the only thing of its own that a killed test leaves."""
-    sqs, said = connect("sqs"), []
-    sqs.create_queue(QueueName=inbox_prefix("demo") + "0a1b2c3d")
-    sqs.create_queue(QueueName="demo-jobs")
-    leftovers(connect, said).apply()
-    assert [url.rpartition("/")[2] for url in sqs.list_queues()["QueueUrls"]] == ["demo-jobs"]
-    assert any("smoke-test" in text for text in said)
 
 
 def may_publish(policy, who):
@@ -299,150 +281,3 @@ def test_what_was_written_down_is_used_without_a_word(deployment, recalled, said
     assert (found.wanted.overlay, said) == ("prod", [])
     assert set(found.names.job_queues) == {"demo-sketcher", "demo-sketcher-batch"}
     assert set(deployment.names.job_queues) == {"demo-painter", "demo-painter-batch"}
-
-
-class Interfaces:
-    """An EC2 in which a node has ended, and its network interface lets go of it later."""
-
-    def __init__(self, free_after):
-        self.free_after = free_after
-        self.looks = 0
-        self.there = {"eni-node": "i-node", "eni-system": "i-system"}
-
-    def describe_instances(self, **_):
-        ended = {"InstanceId": "i-node", "State": {"Name": "terminated"}}
-        return {"Reservations": [{"Instances": [ended]}]}
-
-    def describe_network_interfaces(self, **_):
-        self.looks += 1
-        if self.looks > self.free_after and "eni-node" in self.there:
-            self.there["eni-node"] = None
-        return {
-            "NetworkInterfaces": [
-                {"NetworkInterfaceId": name, "Status": "in-use", "Attachment": {"InstanceId": node}}
-                if node
-                else {"NetworkInterfaceId": name, "Status": "available"}
-                for name, node in self.there.items()
-            ]
-        }
-
-    def delete_network_interface(self, NetworkInterfaceId):  # noqa: N803  # boto3's spelling
-        if self.there.pop(NetworkInterfaceId):
-            raise ClientError({"Error": {"Code": "InvalidNetworkInterface.InUse"}}, "Delete")
-
-
-class Deleted:
-    """A cluster that notes what is deleted."""
-
-    def __init__(self):
-        self.kinds = []
-
-    def delete_all(self, kind, **_):
-        self.kinds.append(kind)
-
-
-def test_a_node_class_goes_after_its_last_node_while_karpenter_is_there():
-    """Its finalizer deletes launch templates and instance profiles, once no NodeClaim is left."""
-    cluster = Deleted()
-    EndedNodes(
-        cluster=cluster,
-        ec2=Interfaces(free_after=0),
-        installation="demo",
-        say=print,
-        sleep=lambda _: None,
-    ).apply()
-    assert cluster.kinds == ["nodepools", "nodeclaims", "ec2nodeclasses"]
-
-
-def test_a_class_that_no_karpenter_lets_go_is_said_and_keeps_nothing_else():
-    """What it would have taken along is looked for at the end."""
-    ec2, said = Interfaces(free_after=1), []
-
-    class Stuck(Deleted):
-        def delete_all(self, kind, **_):
-            super().delete_all(kind)
-            if kind == "ec2nodeclasses":
-                raise ProgramFailed("timed out waiting for the condition")
-
-    EndedNodes(
-        cluster=Stuck(), ec2=ec2, installation="demo", say=said.append, sleep=lambda _: None
-    ).apply()
-    [line] = said
-    assert "timed out" in line and "Is Karpenter running?" in line
-    assert ec2.there == {"eni-system": "i-system"}
-
-
-def test_interfaces_that_outlive_their_node_are_waited_for_and_deleted():
-    """Terraform could not delete their subnet; the system node's go with that node."""
-    ec2, slept = Interfaces(free_after=3), []
-    EndedNodes(cluster=None, ec2=ec2, installation="demo", say=print, sleep=slept.append).apply()
-    assert ec2.there == {"eni-system": "i-system"}
-    assert len(slept) == 4
-
-
-def test_an_interface_that_never_lets_go_is_named():
-    """The wait has an end."""
-    nodes = EndedNodes(
-        cluster=None,
-        ec2=Interfaces(free_after=99),
-        installation="demo",
-        say=print,
-        wait_s=60,
-        sleep=lambda seconds: None,
-    )
-    with pytest.raises(NotReady, match="still there after 60 s: eni-node"):
-        nodes.apply()
-
-
-def test_launch_templates_that_karpenter_left_go_and_those_of_others_stay(connect):
-    """By Karpenter's own tags; the node group's has neither, and Terraform deletes it."""
-    ec2, said = connect("ec2"), []
-    karpenter = {"karpenter.k8s.aws/ec2nodeclass": "gpu"}
-    for name, tags in {
-        "karpenter/1": karpenter | {"eks:eks-cluster-name": "demo"},
-        "karpenter/2": karpenter | {"eks:eks-cluster-name": "demo-2"},
-        "demo-system": {"darkroom:installation": "demo"},
-    }.items():
-        given = [{"Key": key, "Value": value} for key, value in tags.items()]
-        ec2.create_launch_template(
-            LaunchTemplateName=name,
-            LaunchTemplateData={"InstanceType": "g5.xlarge"},
-            TagSpecifications=[{"ResourceType": "launch-template", "Tags": given}],
-        )
-    leftovers(connect, said).apply()
-    left = ec2.describe_launch_templates()["LaunchTemplates"]
-    assert sorted(each["LaunchTemplateName"] for each in left) == ["demo-system", "karpenter/2"]
-    assert said == ["deleted launch template karpenter/1"]
-
-
-def test_what_cannot_be_looked_for_keeps_nothing_else_from_being_removed(connect, monkeypatch):
-    """It is said; the last list names what is left of it."""
-    logs, sqs, said = connect("logs"), connect("sqs"), []
-    sqs.create_queue(QueueName=inbox_prefix("demo") + "0a1b2c3d")
-
-    def denied(**_):
-        raise ClientError({"Error": {"Code": "AccessDenied"}}, "DescribeLogGroups")
-
-    monkeypatch.setattr(logs, "describe_log_groups", denied)
-    services = {"logs": logs}
-    leftovers(lambda service: services.get(service) or connect(service), said).apply()
-    assert said[0].startswith("could not look for log groups: ")
-    assert sqs.list_queues().get("QueueUrls", []) == []
-
-
-def test_a_profile_whose_role_stays_keeps_nothing_else_from_being_removed(connect, monkeypatch):
-    """It is said, and the rest goes on."""
-    iam, sqs, said = connect("iam"), connect("sqs"), []
-    iam.create_role(RoleName="demo-node", AssumeRolePolicyDocument="{}")
-    iam.create_instance_profile(InstanceProfileName="demo_123")
-    iam.add_role_to_instance_profile(InstanceProfileName="demo_123", RoleName="demo-node")
-    sqs.create_queue(QueueName=inbox_prefix("demo") + "0a1b2c3d")
-
-    def denied(**_):
-        raise ClientError({"Error": {"Code": "AccessDenied"}}, "RemoveRoleFromInstanceProfile")
-
-    monkeypatch.setattr(iam, "remove_role_from_instance_profile", denied)
-    services = {"iam": iam}
-    leftovers(lambda service: services.get(service) or connect(service), said).apply()
-    assert any("could not delete instance profile demo_123" in text for text in said)
-    assert sqs.list_queues().get("QueueUrls", []) == []
