@@ -49,6 +49,11 @@ class Observed:
         return self.condition("Ready") and not self.suspended
 
     @property
+    def settled(self) -> bool:
+        """Whether what serves is what is wanted: no second cluster is coming up beside it."""
+        return self.ready and not self.condition("UpgradeInProgress")
+
+    @property
     def ended(self) -> bool:
         """Whether a RayJob has come to its end."""
         state: str | None = self.status.get("jobDeploymentStatus")

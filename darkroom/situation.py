@@ -79,10 +79,9 @@ class Situation:
     def _why(self, pod: Document) -> str:
         """Why a pod is not ready: its placement, its containers, what others say of it."""
         name = pod["metadata"]["name"]
-        for each in pod["status"].get("conditions", ()):
-            if each["type"] == "PodScheduled" and each["status"] == "False":
-                # Karpenter tells of nodes that do not come in an event about the pod.
-                return " · ".join([each.get("message", "not placed"), *self._events(name)])
+        if (reason := unplaced(pod)) is not None:
+            # Karpenter tells of nodes that do not come in an event about the pod.
+            return " · ".join([reason, *self._events(name)])
         for container in pod["status"].get("containerStatuses", ()):
             if waiting := container.get("state", {}).get("waiting"):
                 reason = waiting.get("reason", "waiting")
@@ -97,6 +96,14 @@ class Situation:
             if each["involvedObject"].get("name") == name and each["reason"] != "FailedScheduling"
         ]
         return said[-1:]
+
+
+def unplaced(pod: Document) -> str | None:
+    """Why it has no node, if the scheduler has found none."""
+    for each in pod["status"].get("conditions", ()):
+        if each["type"] == "PodScheduled" and each["status"] == "False":
+            return str(each.get("message", "not placed"))
+    return None
 
 
 def _labels(document: Document) -> Mapping[str, str]:

@@ -79,7 +79,7 @@ class Sleeper:
 
     def _why_awake(self, seen: Observed) -> str | None:
         """The first guard that keeps it awake; the cheap ones first."""
-        if not seen.ready or seen.condition("UpgradeInProgress"):
+        if not seen.settled:
             return "it is not ready: coming up, or being upgraded"
         if messages := self.around.messages():
             return f"messages in the queue: {messages}"

@@ -1,5 +1,6 @@
 """Our own objects on the cluster: rendered here, applied by server."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,10 @@ from darkroom.cluster.snapshot import Snapshot
 from darkroom.cluster.template import read_objects
 from darkroom.deploy.cluster import BY_REMOVAL, MANAGER, PAUSED, Cluster
 from darkroom.deploy.step import Standing
+from darkroom.deploy.switchover import Switchover, rayservices
 from darkroom.names import COMPONENT, EXPOSURE, NAMESPACE
-from darkroom.observed import Observed
 from jobs.catalogue import Catalogue
 
-_READY_S = 900
 #: By which a bridge knows which RayService to wake; only deep sleep's component sets it.
 _WAKES = "DARKROOM_WAKE_RAYSERVICE"
 
@@ -63,6 +63,7 @@ class AppliedManifests:
     cluster: Cluster
     folder: Path
     say: Callable[[str], None]
+    sleep: Callable[[float], None] = time.sleep
 
     name = "manifests applied"
     takes = "3 to 10 minutes: the first image on the system node"
@@ -73,8 +74,8 @@ class AppliedManifests:
             self.cluster.kubectl("diff", *MANAGER, *each, expected=(0, 1)).strip()
             for each in self._parts()
         )
-        services = self._services()
-        ready = bool(services) and all(each.ready or each.suspended for each in services.values())
+        services = rayservices(self.cluster)
+        ready = bool(services) and all(each.settled or each.suspended for each in services.values())
         settled = not (self._paused(by_removal=True) or self._shut() or self._sleepless())
         done = not differs and ready and settled
         return Standing(done=done, says=self._still_paused() if done else "")
@@ -95,15 +96,12 @@ class AppliedManifests:
         if still := self._still_paused():
             self.say(still)
         self._stop_sleeping()
-        services = self._services()
+        services = rayservices(self.cluster)
         asleep = [name for name, each in services.items() if each.suspended]
         if asleep:
             self.say(f"asleep, and left so: {', '.join(asleep)}. The next job wakes it")
         if awake := [name for name in services if name not in asleep]:
-            self.cluster.kubectl(
-                "wait", "rayservices", *awake, "-n", NAMESPACE, "--for=condition=Ready",
-                f"--timeout={_READY_S}s", limit_s=_READY_S + 60,
-            )  # fmt: skip
+            Switchover(cluster=self.cluster, say=self.say, sleep=self.sleep).wait(awake)
 
     def undo(self) -> None:
         """Nothing: `darkroom destroy` takes them away in an order of its own."""
@@ -112,10 +110,6 @@ class AppliedManifests:
         """What no chart brings for its operator, and ours."""
         return [("-f", str(self.folder / "operators/disruption.yaml")), ("-k", str(self.folder))]
 
-    def _services(self) -> dict[str, Observed]:
-        found = self.cluster.items("rayservices", namespace=NAMESPACE)
-        return {each["metadata"]["name"]: Observed(document=each) for each in found}
-
     def _sleepless(self) -> list[str]:
         """What sleeps, and who puts it to sleep, if no bridge of these manifests would wake it."""
         timers = [
@@ -123,7 +117,8 @@ class AppliedManifests:
             for each in self.cluster.items("cronjobs", namespace=NAMESPACE)
             if each["metadata"].get("labels", {}).get(COMPONENT) == "deep-sleep"
         ]
-        asleep = [f"rayservice/{name}" for name, each in self._services().items() if each.suspended]
+        services = rayservices(self.cluster)
+        asleep = [f"rayservice/{name}" for name, each in services.items() if each.suspended]
         found = timers + asleep
         return found if found and _WAKES not in self._built() else []
 

@@ -147,7 +147,8 @@ locals {
         Condition = { StringNotEquals = { "aws:ResourceAccount" = local.account } }
       },
       { Action = ["ssm:UpdateInstanceInformation", "ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel", "ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel"], Resource = ["*"] },
-      { Action = ["ec2:DescribeVolumes", "ec2:DescribeSnapshots"], Resource = ["*"] },
+      # The first is Bottlerocket's own: without it SSM's container never starts.
+      { Action = ["ec2:DescribeInstances", "ec2:DescribeVolumes", "ec2:DescribeSnapshots"], Resource = ["*"] },
       {
         Action    = ["ec2:CreateSnapshot"]
         Resource  = ["arn:${local.partition}:ec2:${local.region}:${local.account}:volume/*"]
@@ -271,8 +272,10 @@ resource "aws_iam_role" "node" {
   })
 }
 
+# A Bottlerocket node asks EC2 for its own name before it starts anything, and boots no further
+# without an answer: the "Minimal" policy, made for EKS's Auto Mode, does not allow that.
 resource "aws_iam_role_policy_attachment" "node" {
-  for_each = toset(["AmazonEKSWorkerNodeMinimalPolicy", "AmazonEC2ContainerRegistryPullOnly", "AmazonSSMManagedInstanceCore"])
+  for_each = toset(["AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly", "AmazonSSMManagedInstanceCore"])
 
   role       = aws_iam_role.node.name
   policy_arn = "arn:${local.partition}:iam::aws:policy/${each.key}"

@@ -163,8 +163,9 @@ resource "aws_vpc_endpoint" "gateway" {
 }
 
 locals {
-  # com.amazonaws, or com.amazonaws.cn backwards: the partition's own spelling.
-  endpoint_prefix = data.aws_partition.current.reverse_dns_prefix
+  # China's partition says cn. before it, and so are some of its interface endpoints called, but no
+  # gateway endpoint.
+  endpoint_prefix = trimprefix(data.aws_partition.current.reverse_dns_prefix, "cn.")
 }
 
 resource "aws_security_group" "endpoints" {
@@ -190,7 +191,7 @@ resource "aws_vpc_endpoint" "interface" {
   for_each = var.interface_endpoints
 
   vpc_id              = local.vpc_id
-  service_name        = "${local.endpoint_prefix}.${local.region}.${each.key}"
+  service_name        = strcontains(each.key, ".${local.region}.") ? each.key : "${local.endpoint_prefix}.${local.region}.${each.key}"
   vpc_endpoint_type   = "Interface"
   subnet_ids          = local.subnet_ids
   security_group_ids  = [aws_security_group.endpoints[0].id]

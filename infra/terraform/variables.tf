@@ -197,7 +197,7 @@ variable "nat_per_zone" {
 }
 
 variable "interface_endpoints" {
-  description = "AWS services to reach without the NAT gateway, such as sqs; each costs about 7 USD a month and zone."
+  description = "AWS services to reach without the NAT gateway, such as sqs, or whole names with the region in them, where China calls one otherwise; each costs about 7 USD a month and zone."
   type        = set(string)
   nullable    = false
   default     = []

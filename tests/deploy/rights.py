@@ -155,9 +155,11 @@ TOGETHER = [
         "*",
         {"vpc-cni"},
     ),
+    # A Bottlerocket instance starts nothing before it has asked EC2 for its name.
+    (("ec2:DescribeInstances",), "*", {"vpc-cni", "karpenter", "snapshot-builder"}),
     (
         (
-            *("ec2:DescribeInstances", "ec2:DescribeInstanceTypes"),
+            "ec2:DescribeInstanceTypes",
             *("ec2:DescribeSubnets", "ec2:DescribeSecurityGroups"),
         ),
         "*",

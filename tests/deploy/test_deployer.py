@@ -114,7 +114,9 @@ NEEDED = [
     ("xray:ListResourcePolicies", "*", {}),
     ("xray:DeleteResourcePolicy", "*", {}),
     ("xray:TagResource", regional("xray", "group/demo/a"), {}),
+    # Asked for both at once: a key that is being made has no tag yet.
     ("kms:CreateKey", "*", TO_BE_OURS),
+    ("kms:TagResource", regional("kms", "key/*"), TO_BE_OURS),
     ("kms:PutKeyPolicy", regional("kms", "key/a"), OURS),
     ("kms:CreateAlias", regional("kms", "alias/demo-messaging"), {}),
     ("kms:CreateAlias", regional("kms", "key/a"), OURS),
@@ -202,6 +204,7 @@ REFUSED = [
     ("secretsmanager:GetSecretValue", regional("secretsmanager", "secret:another/a"), {}),
     ("ecr:DeleteRepository", regional("ecr", "repository/another/serve"), {}),
     ("kms:ScheduleKeyDeletion", regional("kms", "key/a"), OTHERS),
+    ("kms:TagResource", regional("kms", "key/a"), TO_BE_OURS | OTHERS),
     *((f"apigateway:{verb}", f"{API}/restapis/b", OTHERS) for verb in ("PUT", "PATCH", "DELETE")),
     ("apigateway:DELETE", f"{API}/restapis/b", {}),
     ("apigateway:DELETE", f"{API}/restapis/b/stages/live", OTHERS),

@@ -63,7 +63,7 @@ def test_roles_of_services_have_these_policies_and_no_more(applied):
         for made in applied.of_type("aws_iam_role_policy_attachment").values()
     }
     node = (
-        *("AmazonEKSWorkerNodeMinimalPolicy", "AmazonEC2ContainerRegistryPullOnly"),
+        *("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly"),
         "AmazonSSMManagedInstanceCore",
     )
     assert attached == {

@@ -24,15 +24,12 @@ class Kubectl:
     def __init__(self, kubeconfig, *services, timers=()):
         self.services = {each["metadata"]["name"]: each for each in services}
         self.timers = list(timers)
-        self.waited = []
         self.real = Cluster(programs=Programs(), kubeconfig=kubeconfig)
 
     def kubectl(self, verb, *words, **named):
         match verb:
             case "kustomize":
                 return self.real.kubectl(verb, *words, **named)
-            case "wait":
-                self.waited = [word for word in words if word in self.services]
             case "patch":
                 [name] = [word.rpartition("/")[2] for word in words if "rayservice/" in word]
                 self.services[name] = service(name)
@@ -64,7 +61,10 @@ def step(tmp_path):
         folder = rendering(components=components).write("dev", tmp_path / "manifests")
         said = []
         kubectl = Kubectl(tmp_path / "kubeconfig", *services, timers=timers)
-        return AppliedManifests(cluster=kubectl, folder=folder, say=said.append), kubectl, said
+        step = AppliedManifests(
+            cluster=kubectl, folder=folder, say=said.append, sleep=lambda _: pytest.fail("it waits")
+        )
+        return step, kubectl, said
 
     return made
 
@@ -78,17 +78,9 @@ def test_what_sleeps_is_not_waited_for(step):
         timers=["deep-sleep-demo"],
     )
     manifests.apply()
-    assert kubectl.waited == ["painter"]
     assert said == ["asleep, and left so: demo. The next job wakes it"]
     assert kubectl.timers == ["deep-sleep-demo"]
     assert manifests.check().done
-
-
-def test_where_all_sleep_nothing_is_waited_for(step):
-    """kubectl refuses to wait for nothing."""
-    manifests, kubectl, _ = step(service("demo", suspend=True), deep_sleep=True)
-    manifests.apply()
-    assert kubectl.waited == []
 
 
 def test_what_no_bridge_would_wake_is_woken_and_not_put_to_sleep_again(step):
@@ -98,7 +90,8 @@ def test_what_no_bridge_would_wake_is_woken_and_not_put_to_sleep_again(step):
     )
     assert not manifests.check().done
     manifests.apply()
-    assert (kubectl.timers, kubectl.waited) == ([], ["demo"])
+    assert kubectl.timers == []
+    assert not kubectl.services["demo"]["spec"]
     assert "deep-sleep-demo is deleted" in said[0]
     assert "components/deep-sleep" in said[0]
     assert "demo slept, and is woken" in said[1]

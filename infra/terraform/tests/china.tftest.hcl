@@ -25,6 +25,8 @@ run "china" {
     region         = "cn-north-1"
     runtimes_file  = "tests/runtimes.yaml"
     lambda_package = { zip = "tests/runtimes.yaml" }
+    # Some have the partition's own prefix there, some have not.
+    interface_endpoints = ["logs", "cn.com.amazonaws.cn-north-1.sqs"]
   }
 
   assert {
@@ -32,8 +34,12 @@ run "china" {
     error_message = "AWS's own policies are those of the partition."
   }
   assert {
-    condition     = aws_vpc_endpoint.gateway["s3"].service_name == "cn.com.amazonaws.cn-north-1.s3"
-    error_message = "Endpoints are called by the partition's prefix."
+    condition     = aws_vpc_endpoint.gateway["s3"].service_name == "com.amazonaws.cn-north-1.s3"
+    error_message = "Gateway endpoints have the same prefix in all partitions."
+  }
+  assert {
+    condition     = toset(values(aws_vpc_endpoint.interface)[*].service_name) == toset(["com.amazonaws.cn-north-1.logs", "cn.com.amazonaws.cn-north-1.sqs"])
+    error_message = "A whole name is taken as it is."
   }
   assert {
     condition     = startswith(local.pods_principal, "pods.")
