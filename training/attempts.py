@@ -112,15 +112,20 @@ class Sketcher:
         schedule.set_timesteps(STEPS)
         generator = torch.Generator().manual_seed(rng.getrandbits(32))
         shape = (len(prompts), LATENT_CHANNELS, LATENT_SIZE, LATENT_SIZE)
+        # On the CPU: the same numbers on every device.
         latents = torch.randn(shape, generator=generator).to(self.device)
+        latents = latents * schedule.init_noise_sigma
         ids = token_ids(self.tokenizer, [""] * len(prompts) + prompts).to(self.device)
         with torch.no_grad():
             context = self.text_encoder(ids).last_hidden_state
             for timestep in schedule.timesteps:
-                both = self.unet(torch.cat([latents, latents]), timestep, context).sample
+                seen = schedule.scale_model_input(latents, timestep)
+                both = self.unet(torch.cat([seen, seen]), timestep, context).sample
                 free, told = both.chunk(2)
                 velocity = free + GUIDANCE * (told - free)
-                latents = schedule.step(velocity, timestep, latents).prev_sample
+                latents = schedule.step(
+                    velocity, timestep, latents, generator=generator
+                ).prev_sample
         return latents
 
 
