@@ -27,8 +27,11 @@ JOBS ?= 100
 CRD_DIR ?= $(wildcard ../shared/crds)
 IMAGES ?= api bridge ui serve-cpu
 IMAGE_TAG ?= $(shell git rev-parse --short HEAD)
-# Two at a time. Those with Ray or a model want both cores for themselves, and no other's Ray.
-LIGHT := tests/unit tests/contract $(if $(FAST),,tests/deploy)
+# Ray wants both cores for itself, and no other's Ray beside it. All else runs two at a time, what
+# takes longest first.
+RAY := $(wildcard $(addprefix tests/integration/test_,batch.py serve_*.py spot.py)) tests/e2e tests/cluster
+HEAVY := tests/deploy tests/faults $(filter-out $(RAY),$(sort $(wildcard tests/integration/test_*.py)))
+PAIRED := $(if $(FAST),,$(HEAVY)) tests/contract tests/unit
 PACKAGES := jobs records client api bridge serve_app gradio_ui loadtest darkroom
 
 .DEFAULT_GOAL := help
@@ -99,9 +102,8 @@ lint: install
 	$(VENV)/bin/mypy
 
 test: lint $(if $(FAST),,$(CHECKOV))
-	$(VENV)/bin/pytest -n 2 --dist loadgroup $(LIGHT)
-	$(if $(FAST),,$(VENV)/bin/pytest tests/integration)
-	$(if $(FAST),,$(VENV)/bin/pytest tests/faults tests/e2e tests/cluster)
+	$(VENV)/bin/pytest -n 2 --dist loadgroup --no-loadscope-reorder $(PAIRED)
+	$(if $(FAST),,$(VENV)/bin/pytest $(RAY))
 
 test-deploy: install
 	$(VENV)/bin/pytest -m "long or not long" tests/deploy tests/integration/test_deploy_cluster.py

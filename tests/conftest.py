@@ -23,6 +23,13 @@ def pytest_configure() -> None:
         os.environ.setdefault("CRD_DIR", str(beside))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of what has a model, a lab or an API server of its own, a file stays in one process."""
+    for item in items:
+        if item.path.relative_to(ROOT).parts[1] in ("faults", "integration"):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 @pytest.fixture(autouse=True)
 def logs_as_they_were() -> Iterator[None]:
     """A program that runs within a test sets up logs for a stderr that is gone afterwards."""

@@ -31,6 +31,8 @@ class Installation:
     app_config: Mapping[str, Mapping[str, str]]
     #: The load balancer, if there is one.
     exposure: Exposed | None = None
+    #: The VPC's own networks, if services of AWS may have addresses in them.
+    private_cidrs: tuple[str, ...] = ()
 
     @classmethod
     def from_outputs(cls, path: Path) -> Self:
@@ -48,6 +50,7 @@ class Installation:
                 architecture=_ARCHITECTURES[cluster["system_architecture"]],
                 app_config=config,
                 exposure=Exposed(**found) if (found := cluster.get("exposure")) else None,
+                private_cidrs=tuple(cluster["private_cidrs"]),
             )
         except ValueError as error:
             raise NotRenderable(f"{path} is not JSON: {error}") from error

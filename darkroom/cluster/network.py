@@ -36,6 +36,10 @@ class Flow:
     ports: tuple[int, ...]
     why: str
     protocols: tuple[str, ...] = ("TCP",)
+    #: Labels by which the Service between them selects. VPC CNI looks at a packet before the
+    #: Service's address is replaced, and lets that pass only if the way out is open to pods of no
+    #: more labels than these (aws/amazon-network-policy-controller-k8s, endpoints.go).
+    service: tuple[tuple[str, str], ...] = ()
 
 
 def _ours(component: str) -> Peer:
@@ -65,6 +69,9 @@ AWS = Peer("aws", cidrs=(EVERYWHERE,))
 API = Peer("api", cidrs=(EVERYWHERE,))
 INTERNET = Peer("internet", cidrs=(EVERYWHERE,))
 
+#: KubeRay's, of each RayService; on every pod whose proxy is well.
+SERVE_SERVICE = (("ray.io/serve", "true"),)
+
 _ROLES = (BRIDGE, DEAD, SWEEPER, WEBHOOKS, HEAD, WORKER, BATCH)
 _ALL = (*_ROLES, UI)
 _METRICS = (8080, 44217, 44227)
@@ -84,7 +91,7 @@ MATRIX: tuple[Flow, ...] = (
         )
     ),
     *(
-        Flow(BRIDGE, target, (8000,), "the serve Service has a proxy on every Ray pod")
+        Flow(BRIDGE, target, (8000,), "Serve has a proxy on every Ray pod", service=SERVE_SERVICE)
         for target in (HEAD, WORKER)
     ),
     *(Flow(PROMETHEUS, target, _METRICS, "scrapes") for target in (HEAD, WORKER, BATCH)),
@@ -146,13 +153,17 @@ def _of_component(
     if incoming:
         rules["ingress"] = [_rule("from", flow.source, flow, aws_cidrs) for flow in incoming]
     if outgoing:
-        rules["egress"] = [_rule("to", flow.target, flow, aws_cidrs) for flow in outgoing]
+        ways = [_rule("to", flow.target, flow, aws_cidrs) for flow in outgoing]
+        # Two targets behind one Service are one way.
+        rules["egress"] = [way for number, way in enumerate(ways) if way not in ways[:number]]
     rules["policyTypes"] = [side.capitalize() for side in rules]
     return _policy(prefix + name, {"matchLabels": {COMPONENT: name}}, rules)
 
 
 def _rule(side: str, peer: Peer, flow: Flow, aws_cidrs: Sequence[str]) -> dict[str, Any]:
     rule: dict[str, Any] = {side: _selectors(peer, aws_cidrs)}
+    if side == "to" and flow.service:
+        rule = {side: [{"podSelector": {"matchLabels": dict(flow.service)}}]}
     if flow.ports:
         rule["ports"] = [
             {"protocol": protocol, "port": port}

@@ -18,6 +18,16 @@ def head_serves(manifests: Manifests) -> Iterator[Finding]:
             yield Finding.of("head-in-serve-service", manifest, detail)
 
 
+def head_name(manifests: Manifests) -> Iterator[Finding]:
+    """KubeRay 1.7 selects a RayService's head by the name that it gives unless we give another."""
+    for manifest in manifests:
+        if manifest.get("kind") == "RayService":
+            head = manifest["spec"]["rayClusterConfig"]["headGroupSpec"]["template"]
+            if "app.kubernetes.io/name" in head.get("metadata", {}).get("labels", {}):
+                detail = "a name of the head's own leaves its Service without an endpoint"
+                yield Finding.of("head-in-head-service", manifest, detail)
+
+
 def token(manifests: Manifests) -> Iterator[Finding]:
     """Without one, who reaches the dashboard can run code."""
     for manifest in manifests:
@@ -83,4 +93,4 @@ def scale_target(manifests: Manifests) -> Iterator[Finding]:
                 yield Finding.of("scale-target", manifest, f"there is no Deployment {target}")
 
 
-RULES = (head_serves, token, owned_fields, keda_keys, scale_target)
+RULES = (head_serves, head_name, token, owned_fields, keda_keys, scale_target)

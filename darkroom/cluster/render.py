@@ -162,15 +162,21 @@ class Rendering:
             running += filled(templates / "dead-letter-worker.yaml", dead)
             sleeping += filled(templates / "deep-sleep.yaml", {**values, **own.of_sleep()})
         yield "base/generated/runtimes.yaml", running
-        matrix = network.policies(network.MATRIX, aws_cidrs=self.aws_cidrs)
+        aws = self._aws_cidrs()
+        matrix = network.policies(network.MATRIX, aws_cidrs=aws)
         yield "base/generated/network.yaml", [network.deny_all(), *matrix]
         yield "components/deep-sleep/generated/deep-sleep.yaml", sleeping
-        more = network.policies(network.DEEP_SLEEP, prefix="sleep-", aws_cidrs=self.aws_cidrs)
+        more = network.policies(network.DEEP_SLEEP, prefix="sleep-", aws_cidrs=aws)
         yield "components/deep-sleep/generated/network.yaml", more
         if self._exposed:
             services = self._exposed.services(templates / "exposed-service.yaml", values)
             yield "components/exposed/generated/services.yaml", services
             yield "components/exposed/generated/network.yaml", self._exposed.policies()
+
+    def _aws_cidrs(self) -> Sequence[str]:
+        """What was told, or everything public and what of the VPC may be AWS's."""
+        private = self.installation.private_cidrs
+        return self.aws_cidrs or ((network.EVERYWHERE, *private) if private else ())
 
     def _catalogue_map(self) -> dict[str, Any]:
         name, text = catalogue_map(self.catalogue)

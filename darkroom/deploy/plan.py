@@ -75,13 +75,14 @@ class Deployment:
             self.snapshot,
             self.rendered,
             CustomResources(cluster=self.cluster, folder=self.wanted.home / "crds"),
-            *self.operators(),
+            # Before KEDA: its chart puts a role into the namespace that it watches. This makes it.
             KubernetesSecrets(
                 cluster=self.cluster,
                 secrets=self.connect("secretsmanager"),
                 installation=self.wanted.name,
                 exposed=bool(self.wanted.exposure),
             ),
+            *self.operators(),
             AppliedManifests(
                 cluster=self.cluster, folder=self.wanted.manifests, say=self.journal.say
             ),

@@ -7,6 +7,7 @@ from math import ceil
 from typing import Any
 
 from darkroom.deploy import quota
+from darkroom.deploy.addons import judged_addons
 from darkroom.deploy.errors import Unfit
 from darkroom.deploy.exposure import Exposure, judged_zone
 from darkroom.deploy.leftovers import INSTALLATION_TAG
@@ -243,6 +244,7 @@ class Preflight:
         yield from self.builder(platforms)
         yield from self._gpus()
         yield from judged_spot_role(self.connect("iam"))
+        yield from judged_addons(self.connect("eks"))
         if self.exposure:
             yield from judged_zone(self.connect("route53"), self.exposure)
         readings = read_quotas(self.connect, self.installation)

@@ -111,6 +111,11 @@ resource "aws_api_gateway_gateway_response" "refusals" {
   rest_api_id   = aws_api_gateway_rest_api.this.id
   response_type = each.key
   status_code   = each.value.status
+  # To write a body anew removes what is not in it, these too. So each change of the body is one of
+  # theirs as well, and they are there again when it is deployed.
+  response_parameters = {
+    "gatewayresponse.header.x-api-revision" = "'${substr(sha256(local.openapi), 0, 12)}'"
+  }
   response_templates = {
     "application/json" = jsonencode({
       type   = "urn:darkroom:problem:${each.value.code}"
@@ -128,7 +133,7 @@ resource "aws_api_gateway_deployment" "this" {
   # A deployment is a copy: without a new one a changed body would change nothing.
   triggers = {
     body       = sha256(local.openapi)
-    refusals   = sha256(jsonencode([for refusal in aws_api_gateway_gateway_response.refusals : [refusal.status_code, refusal.response_templates]]))
+    refusals   = sha256(jsonencode([for refusal in aws_api_gateway_gateway_response.refusals : [refusal.status_code, refusal.response_templates, refusal.response_parameters]]))
     key_source = aws_api_gateway_rest_api.this.api_key_source
   }
 

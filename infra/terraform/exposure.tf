@@ -38,12 +38,6 @@ locals {
   } : null
 }
 
-data "aws_vpc" "given" {
-  count = local.exposed && !local.own_vpc ? 1 : 0
-
-  id = var.vpc.id
-}
-
 data "aws_subnet" "balancer" {
   for_each = local.exposed && !local.own_vpc ? toset(local.balancer_subnet_ids) : toset([])
 

@@ -63,8 +63,6 @@ locals {
     { Action = ["ssm:GetParameter"], Resource = ["arn:${local.partition}:ssm:${local.region}::parameter/aws/service/*"] },
     { Action = ["pricing:GetProducts"], Resource = ["*"] },
     { Action = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueUrl"], Resource = [local.interruptions_arn] },
-    # The queue is encrypted.
-    { Action = ["kms:Decrypt"], Resource = [aws_kms_key.messaging.arn] },
     {
       Action    = ["iam:PassRole"]
       Resource  = [aws_iam_role.karpenter_node.arn]
@@ -124,8 +122,10 @@ resource "aws_iam_role_policy_attachment" "karpenter_node" {
 }
 
 resource "aws_sqs_queue" "interruptions" {
-  name              = "${var.name}-interruptions"
-  kms_master_key_id = aws_kms_key.messaging.arn
+  name = "${var.name}-interruptions"
+  # By SQS's own key: whether EventBridge may use one of ours under a condition AWS says of topics
+  # only, and there it may not.
+  sqs_managed_sse_enabled = true
   # A warning is about the next two minutes.
   message_retention_seconds = 300
   policy = jsonencode({

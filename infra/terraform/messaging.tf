@@ -60,7 +60,7 @@ locals {
   })
 }
 
-# One key for topics and queues: SNS and EventBridge cannot use AWS's own keys.
+# One key for topics and queues: SNS and CloudWatch cannot use AWS's own keys.
 resource "aws_kms_key" "messaging" {
   description             = "${var.name}: topics and queues"
   enable_key_rotation     = true
@@ -78,7 +78,7 @@ resource "aws_kms_key" "messaging" {
       {
         Sid       = "ServicesThatSend"
         Effect    = "Allow"
-        Principal = { Service = [for service in ["sns", "events", "cloudwatch", "budgets"] : local.principal[service]] }
+        Principal = { Service = [for service in ["sns", "cloudwatch", "budgets"] : local.principal[service]] }
         Action    = ["kms:GenerateDataKey*", "kms:Decrypt"]
         Resource  = "*"
         Condition = { StringEquals = { "aws:SourceAccount" = local.account } }

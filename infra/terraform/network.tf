@@ -30,6 +30,12 @@ locals {
   gateway_endpoints = local.own_vpc ? toset(["s3", "dynamodb"]) : length(var.vpc.route_table_ids) > 0 ? var.vpc.gateway_endpoints : toset([])
 }
 
+data "aws_vpc" "given" {
+  count = local.own_vpc ? 0 : 1
+
+  id = var.vpc.id
+}
+
 resource "aws_vpc" "this" {
   count = local.own_vpc ? 1 : 0
 
@@ -172,7 +178,7 @@ resource "aws_security_group" "endpoints" {
   count = length(var.interface_endpoints) > 0 ? 1 : 0
 
   name        = "${var.name}-endpoints"
-  description = "HTTPS from the cluster to AWS's endpoints"
+  description = "HTTPS from the cluster to the endpoints of AWS"
   vpc_id      = local.vpc_id
 }
 

@@ -199,8 +199,9 @@ resource "aws_budgets_budget" "monthly" {
   time_unit    = "MONTHLY"
 
   cost_filter {
-    name   = "TagKeyValue"
-    values = ["user:darkroom:installation$${var.name}"]
+    name = "TagKeyValue"
+    # Key and value with a dollar between them, which before a brace would not be one.
+    values = [format("user:darkroom:installation$%s", var.name)]
   }
 
   dynamic "notification" {

@@ -1,9 +1,14 @@
 """Who may speak to whom: what is rendered is the table, row by row, and nothing more."""
 
+from dataclasses import replace
+
 import pytest
 
 from darkroom.cluster import network, network_rules
+from darkroom.cluster.installation import Installation
 from darkroom.cluster.network import DEEP_SLEEP, MATRIX
+from darkroom.cluster.template import read_objects
+from tests.rendered import rendering, two_runtimes
 
 ROWS = (*MATRIX, *DEEP_SLEEP)
 
@@ -124,3 +129,32 @@ def test_known_addresses_of_aws_replace_the_whole_internet():
         if "ipBlock" in peer
     ]
     assert {block["cidr"] for block in blocks} == {"169.254.170.23/32", "10.0.0.0/16"}
+
+
+def test_the_way_to_a_service_asks_for_no_more_labels_than_the_service():
+    """VPC CNI holds the Service's own address against it: by component no job would come to Serve.
+
+    The labels are those by which KubeRay 1.7 selects (controllers/ray/common/service.go).
+    """
+    [bridge] = [each for each in network.policies(MATRIX) if each["metadata"]["name"] == "bridge"]
+    ways = [rule["to"] for rule in bridge["spec"]["egress"] if rule["ports"][0]["port"] == 8000]
+    assert ways == [[{"podSelector": {"matchLabels": {"ray.io/serve": "true"}}}]]
+
+
+def test_what_of_the_vpc_may_be_aws_is_open_beside_what_is_public(tmp_path):
+    """Interface endpoints give queues and tables addresses of the VPC's own."""
+    stand_in = Installation.stand_in(two_runtimes())
+    installation = replace(stand_in, private_cidrs=("10.7.0.0/16",))
+    folder = rendering(installation=installation).write("dev", tmp_path / "manifests")
+    policies = {
+        each["metadata"]["name"]: each
+        for each in read_objects(folder / "base/generated/network.yaml")
+    }
+    blocks = [
+        (peer["ipBlock"]["cidr"], [port["port"] for port in rule["ports"]])
+        for rule in policies["sweeper"]["spec"]["egress"]
+        for peer in rule["to"]
+        if "ipBlock" in peer
+    ]
+    assert ("10.7.0.0/16", [443]) in blocks
+    assert ("0.0.0.0/0", [443]) in blocks

@@ -63,6 +63,12 @@ def protect_the_worker(manifests):
     template["metadata"]["annotations"]["karpenter.sh/do-not-disrupt"] = "true"
 
 
+def name_the_head(manifests):
+    """As every other pod of ours has one."""
+    template = manifests.one("RayService", "painter")["spec"]["rayClusterConfig"]["headGroupSpec"]
+    template["template"]["metadata"]["labels"]["app.kubernetes.io/name"] = "painter"
+
+
 def hold_twice(manifests):
     """A second volume with the handle of the first."""
     first = manifests.of_kind("PersistentVolume")[0]
@@ -148,6 +154,7 @@ FAULTS = {
         with_spec("RayService", "painter", excludeHeadPodFromServeSvc=True),
         "head-in-serve-service",
     ),
+    "a name of the head's own": (name_the_head, "head-in-head-service"),
     "worker with too many cores": (
         on_the_container(resources={"requests": {"cpu": "3921m", "nvidia.com/gpu": "1"}}),
         "worker-fits-smallest-node",

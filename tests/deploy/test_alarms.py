@@ -126,13 +126,15 @@ def test_each_alarm_names_metrics_that_exist_and_tells_somebody(applied, alarms)
 
 
 def test_the_budget_tells_the_same_topic(applied):
-    """At 80 of 100 spent, and when more than all is foreseen."""
+    """At 80 of 100 spent by what carries our tag, and when more than all is foreseen."""
     budget = applied.resources["aws_budgets_budget.monthly[0]"]
     told = {
         (each["notification_type"], each["threshold"], *each["subscriber_sns_topic_arns"])
         for each in budget["notification"]
     }
     topic = applied.resources["aws_sns_topic.alarms"]["arn"]
+    [counted] = budget["cost_filter"]
+    assert counted == {"name": "TagKeyValue", "values": ["user:darkroom:installation$demo"]}
     assert told == {("ACTUAL", 80, topic), ("FORECASTED", 100, topic)}
 
 

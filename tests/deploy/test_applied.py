@@ -1,5 +1,6 @@
 """The applied stack over HTTP: who gets in, what is answered, what a plan says afterwards."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -149,6 +150,17 @@ def test_what_the_gateway_refuses_itself_is_answered_in_our_words(applied):
         assert limit in answers[kind]["detail"]
     for answer in answers.values():
         assert answer.keys() == {"type", "title", "status", "detail", "code"}
+
+
+def test_what_the_gateway_says_itself_is_written_anew_with_each_body(applied):
+    """To overwrite a body removes these answers; in the plan they have to change with it."""
+    body = applied.resources["aws_api_gateway_rest_api.this"]["body"]
+    revision = hashlib.sha256(body.encode()).hexdigest()[:12]
+    made = applied.of_type("aws_api_gateway_gateway_response").values()
+    assert len(made) == 8
+    for each in made:
+        [said] = each["response_parameters"].items()
+        assert said == ("gatewayresponse.header.x-api-revision", f"'{revision}'")
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/openapi.json", "/docs"])

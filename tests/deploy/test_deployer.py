@@ -117,6 +117,8 @@ NEEDED = [
     # Asked for both at once: a key that is being made has no tag yet.
     ("kms:CreateKey", "*", TO_BE_OURS),
     ("kms:TagResource", regional("kms", "key/*"), TO_BE_OURS),
+    # Minutes may pass until a new key's tag counts, and Terraform does not wait.
+    ("kms:EnableKeyRotation", regional("kms", "key/a"), {}),
     ("kms:PutKeyPolicy", regional("kms", "key/a"), OURS),
     ("kms:CreateAlias", regional("kms", "alias/demo-messaging"), {}),
     ("kms:CreateAlias", regional("kms", "key/a"), OURS),
@@ -128,6 +130,10 @@ NEEDED = [
     # The default security group of a new VPC, which comes without any tag.
     ("ec2:CreateTags", EC2 + "security-group/sg-1", TO_BE_OURS),
     ("ec2:RevokeSecurityGroupIngress", EC2 + "security-group/sg-1", OURS),
+    # A rule that is made with tags is asked about beside its group, and has none yet.
+    ("ec2:AuthorizeSecurityGroupIngress", EC2 + "security-group/sg-1", OURS),
+    ("ec2:AuthorizeSecurityGroupIngress", EC2 + "security-group-rule/*", TO_BE_OURS),
+    ("ec2:AuthorizeSecurityGroupEgress", EC2 + "security-group-rule/*", TO_BE_OURS),
     # EKS's own group, by which Karpenter's nodes find each other.
     (
         "ec2:CreateTags",
@@ -166,6 +172,7 @@ NEEDED = [
     ("eks:UpdateClusterConfig", regional("eks", "cluster/demo"), {}),
     ("eks:DescribeUpdate", regional("eks", "cluster/demo"), {}),
     ("eks:CreateNodegroup", regional("eks", "cluster/demo"), {}),
+    ("eks:DescribeAddonVersions", "*", {}),
     ("eks:DescribeAddon", regional("eks", "addon/demo/vpc-cni/a"), {}),
     ("eks:ListPodIdentityAssociations", regional("eks", "cluster/demo"), {}),
     ("eks:DeletePodIdentityAssociation", regional("eks", "podidentityassociation/demo/a"), {}),

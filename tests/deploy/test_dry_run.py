@@ -77,8 +77,9 @@ def test_a_dry_run_shows_all_steps_in_order(rehearsal):
         "NodeSnapshot",
         "RenderedManifests",
         "CustomResources",
-        *["Operator"] * len(operators),
+        # With the namespace in which KEDA's chart makes something.
         "KubernetesSecrets",
+        *["Operator"] * len(operators),
         "AppliedManifests",
         "DefaultModel",
         "SmokeTest",

@@ -41,10 +41,10 @@ def test_64_jobs_at_once_each_show_what_their_own_prompt_says(client: Client):
     ]
     with ThreadPoolExecutor(16) as pool:
         uids = [view.uid for view in pool.map(client.submit, requests)]
+    plain = _plain_pictures(prompts)  # meanwhile: there are two cores
     views = [client.wait(uid, timeout_s=PATIENCE_S) for uid in uids]
 
     assert {view.status for view in views} == {Status.SUCCEEDED}
-    plain = _plain_pictures(prompts)
     for view, scene, expected in zip(views, scenes, plain, strict=True):
         data = client.download(view.outputs[0].url or "")
         found = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))

@@ -12,6 +12,8 @@ from darkroom.cluster import crd_files
 from darkroom.cluster.crd_files import download, gathered, pinned
 from darkroom.cluster.crds import crd_dir
 from darkroom.cluster.errors import CannotValidate
+from darkroom.names import OVERLAYS
+from tests.rendered import build
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -107,3 +109,14 @@ def test_without_definitions_it_is_said_how_to_get_them(tmp_path):
     """CRD_DIR decides where it is set."""
     with pytest.raises(CannotValidate, match="make crds"):
         crd_dir({"CRD_DIR": str(tmp_path)})
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_an_overlay_asks_for_no_kind_that_nobody_installs(overlay, tmp_path):
+    """One object of the Prometheus operator's, and no apply would go through without that."""
+    brought = {path.rpartition("/")[2].partition("_")[0] for path in pinned()}
+    of_kubernetes = {"", "apps", "batch", "policy"}
+    groups = {each["apiVersion"].rpartition("/")[0] for each in build(tmp_path, overlay)}
+    left = groups - brought - of_kubernetes
+    assert {group for group in left if not group.endswith(".k8s.io")} == set()
+    assert "ray.io" in groups & brought

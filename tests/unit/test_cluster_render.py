@@ -1,6 +1,7 @@
 """What `darkroom render` writes, before Kustomize sees it."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ from darkroom.cli import run
 from darkroom.cluster.errors import NotRenderable
 from darkroom.cluster.images import NAMES, Images, floats
 from darkroom.cluster.installation import Installation
-from darkroom.cluster.render import Rendering
+from darkroom.cluster.render import SOURCE, Rendering
 from darkroom.cluster.template import read_objects
 from darkroom.deploy.manifests import RenderedManifests
 from jobs.catalogue import Catalogue
@@ -153,8 +154,14 @@ def test_an_unknown_component_is_refused(tmp_path):
 
 
 def test_a_component_that_an_overlay_has_is_not_there_twice(tmp_path):
-    """Production brings its monitors; asked for again, they are the same."""
-    folder = rendering(components=["monitors", "deep-sleep"]).write("prod", tmp_path / "m")
+    """Asked for again, it is the same."""
+    monitored = tmp_path / "source"
+    shutil.copytree(SOURCE, monitored)
+    overlay = monitored / "overlays/prod/kustomization.yaml"
+    overlay.write_text(f"{overlay.read_text()}components: [../../components/monitors]\n")
+    folder = rendering(components=["monitors", "deep-sleep"]).write(
+        "prod", tmp_path / "m", source=monitored
+    )
     [choice] = read_objects(folder / "kustomization.yaml")
     assert choice["components"] == ["components/deep-sleep"]
 
@@ -204,6 +211,7 @@ def outputs_file(tmp_path):
         "name": made.name,
         "region": made.region,
         "karpenter_node_role": made.node_role,
+        "private_cidrs": list(made.private_cidrs),
         "models_bucket": made.models_bucket,
         "interruption_queue": made.interruption_queue,
         "system_architecture": "arm64",
