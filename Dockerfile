@@ -54,13 +54,14 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     && pip install --quiet -c constraints.txt -r /build/wanted.txt \
     && pip inspect >/srv/sbom.json
 
-# torch without CUDA comes from an index of its own; on arm64 it is the same as everybody's.
+# torch without CUDA comes from an index of its own, which has not got all that torch needs in our
+# versions: that comes with the rest. Everybody's torch has CUDA, on arm64, too: gigabytes of it.
 FROM dependencies AS serve-cpu-dependencies
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     python requirements.py serve >/build/wanted.txt \
-    && pip install --quiet ${TORCH_INDEX:+--index-url "${TORCH_INDEX}"} -c constraints.txt torch \
+    && pip install --quiet --no-deps ${TORCH_INDEX:+--index-url "${TORCH_INDEX}"} -c constraints.txt torch \
     && pip install --quiet -c constraints.txt -r /build/wanted.txt \
     && pip inspect >/srv/sbom.json
 

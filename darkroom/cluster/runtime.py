@@ -180,6 +180,10 @@ class RuntimeValues:
             "DARKROOM_MODELS_ROOT": CODE,
             # How many wait there decides on replicas; batch jobs use what is there.
             "DARKROOM_QUEUE_URL": self._queue_url(self.name),
+            # A head lives for weeks on a disk of 20 GiB that is not its own; Ray's usual half a
+            # gigabyte is kept six times, of each of its logs.
+            "RAY_ROTATION_MAX_BYTES": 16 * 1024**2,
+            "RAY_ROTATION_BACKUP_COUNT": 2,
             "DARKROOM_START_TIMEOUT_S": START_TIMEOUT_S,
         }
 

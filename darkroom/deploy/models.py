@@ -1,47 +1,50 @@
-"""The default model's weights in the bucket of models."""
+"""The models' weights in their bucket, where pods that have it mounted find them."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from darkroom.deploy.errors import NotReady
 from darkroom.deploy.step import Standing
+from jobs.catalogue import Catalogue
 from records.errors import MISSING, ObjectMissing, translated
 
 _SHA = "darkroom-sha256"
 
 
+def paths_of(catalogue: Catalogue) -> tuple[str, ...]:
+    """Those of all models of all runtimes, each once."""
+    runtimes = catalogue.runtimes.values()
+    return tuple(sorted({model.path for each in runtimes for model in each.models.values()}))
+
+
+def elsewhere(paths: Collection[str], root: Path) -> list[str]:
+    """Those that the images do not bring, because the repository has not got them."""
+    return [path for path in paths if not (root / path).is_dir()]
+
+
 @dataclass(frozen=True, kw_only=True)
-class DefaultModel:
-    """A folder in Diffusers' layout: ours is in the repository, others are put there by hand."""
+class Models:
+    """Folders in Diffusers' layout: ours are in the repository, others are put there by hand."""
 
     s3: Any
     bucket: str
-    #: As runtimes.yaml has it, below `root` here and below the bucket there.
-    path: str
+    #: As runtimes.yaml has them, below `root` here and below the bucket there.
+    paths: Collection[str]
     root: Path
 
-    name = "default model"
+    name = "models"
     takes = "seconds for the bundled one"
 
     def check(self) -> Standing:
         """Each file by its hash; of a model that is not here, whether anything is there."""
-        if not self._files_here():
-            with translated(f"S3, bucket {self.bucket}"):
-                found = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=f"{self.path}/")
-            return Standing(done=bool(found.get("KeyCount")), says=f"{self.path}, as found there")
-        lacking = [key for key, file in self._keys() if not self._same(key, file)]
-        return Standing(done=not lacking, says=self.path if not lacking else "")
+        done = not self._missing() and all(self._same(key, file) for key, file in self._keys())
+        return Standing(done=done, says=", ".join(self.paths) if done else "")
 
     def apply(self) -> None:
-        """Upload what is not there."""
-        if not self._files_here():
-            raise NotReady(
-                f"{self.path} is neither here nor in s3://{self.bucket}. Put it there, in "
-                f"Diffusers' layout: aws s3 sync FOLDER s3://{self.bucket}/{self.path}"
-            )
+        """Upload what is not there; `NotReady` names what somebody else has to put there."""
         for key, file in self._keys():
             if self._same(key, file):
                 continue
@@ -50,17 +53,31 @@ class DefaultModel:
             with translated(f"S3 PutObject {key}"), file.open("rb") as body:
                 more = {"Metadata": {_SHA: _digest(file)}}
                 self.s3.upload_fileobj(body, self.bucket, key, ExtraArgs=more)
+        if missing := self._missing():
+            commands = "; ".join(
+                f"aws s3 sync FOLDER s3://{self.bucket}/{path}" for path in missing
+            )
+            raise NotReady(
+                f"{', '.join(missing)}: neither in this repository nor in the bucket of models. "
+                f"Put it there, in Diffusers' layout: {commands}"
+            )
 
     def undo(self) -> None:
         """Nothing: the bucket is Terraform's, and stays if it may not be deleted."""
 
-    def _files_here(self) -> bool:
-        return (self.root / self.path).is_dir()
+    def _missing(self) -> list[str]:
+        return [path for path in elsewhere(self.paths, self.root) if not self._is_there(path)]
+
+    def _is_there(self, path: str) -> bool:
+        with translated(f"S3, bucket {self.bucket}"):
+            found = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=f"{path}/", MaxKeys=1)
+        return bool(found.get("KeyCount"))
 
     def _keys(self) -> Iterator[tuple[str, Path]]:
-        for file in sorted((self.root / self.path).rglob("*")):
-            if file.is_file():
-                yield str(file.relative_to(self.root)), file
+        for path in self.paths:
+            for file in sorted((self.root / path).rglob("*")):
+                if file.is_file():
+                    yield str(file.relative_to(self.root)), file
 
     def _same(self, key: str, file: Path) -> bool:
         try:
@@ -72,4 +89,5 @@ class DefaultModel:
 
 
 def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    with file.open("rb") as body:
+        return hashlib.file_digest(body, "sha256").hexdigest()

@@ -22,7 +22,7 @@ from darkroom.deploy.job_nodes import ClusterNodes
 from darkroom.deploy.journal import Journal
 from darkroom.deploy.manifests import AppliedManifests, RenderedManifests
 from darkroom.deploy.memory import Memory
-from darkroom.deploy.models import DefaultModel
+from darkroom.deploy.models import Models, paths_of
 from darkroom.deploy.operators import Operator, operators_of
 from darkroom.deploy.ownership import Names
 from darkroom.deploy.preflight import Preflight, demand_of
@@ -69,6 +69,8 @@ class Deployment:
             self.preflight,
             self.state_bucket,
             self.infrastructure,
+            # Early: Serve does not get ready without them, and they may be for somebody to bring.
+            self.models,
             self.images,
             # Before the snapshot: what GPU nodes run beside our images only the cluster knows.
             self.access,
@@ -86,7 +88,6 @@ class Deployment:
             AppliedManifests(
                 cluster=self.cluster, folder=self.wanted.manifests, say=self.journal.say
             ),
-            self.model,
             self.smoke,
         ]
 
@@ -231,12 +232,11 @@ class Deployment:
         )
 
     @property
-    def model(self) -> DefaultModel:
-        runtime = self.catalogue.runtimes[self.wanted.runtime]
-        return DefaultModel(
+    def models(self) -> Models:
+        return Models(
             s3=self.connect("s3"),
             bucket=self.wanted.bucket or self._bucket_name("models"),
-            path=runtime.models[_default_model(runtime)].path,
+            paths=paths_of(self.catalogue),
             root=ROOT,
         )
 

@@ -170,15 +170,18 @@ def test_each_command_of_aws_is_understood_by_it(line):
         pytest.skip("aws: it is not on this machine")
     # With our own folder among its modules it would be another program.
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    # Its commands for files have no skeleton: they end at the folder that is not there.
+    of_files = line.startswith("aws s3 ")
+    more = ["--dryrun"] if of_files else ["--generate-cli-skeleton", "input"]
     done = subprocess.run(
-        [*shlex.split(line), "--generate-cli-skeleton", "input"],
+        [*shlex.split(line), *more],
         env=environ,
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0 or (of_files and "does not exist" in done.stderr), done.stderr
 
 
 def test_no_command_is_of_a_kind_that_nobody_looks_at():

@@ -51,15 +51,15 @@ def test_a_bucket_that_somebody_opened_is_closed_again(applied, deployment):
     assert bucket.check().done
 
 
-def test_the_default_model_is_in_the_bucket_with_its_hashes(applied, deployment):
+def test_models_are_in_the_bucket_with_its_hashes(applied, deployment):
     """What is there is not sent again."""
-    run([deployment.model], deployment.journal, again=AGAIN)
-    assert deployment.model.check().done
+    run([deployment.models], deployment.journal, again=AGAIN)
+    assert deployment.models.check().done
     s3 = applied.emulator.client("s3")
-    s3.delete_object(Bucket=deployment.model.bucket, Key="models/demo/model_index.json")
-    assert not deployment.model.check().done
-    run([deployment.model], deployment.journal, again=AGAIN)
-    assert deployment.model.check().done
+    s3.delete_object(Bucket=deployment.models.bucket, Key="models/demo/model_index.json")
+    assert not deployment.models.check().done
+    run([deployment.models], deployment.journal, again=AGAIN)
+    assert deployment.models.check().done
 
 
 def test_manifests_are_rendered_from_what_was_deployed(applied, deployment, tmp_path):

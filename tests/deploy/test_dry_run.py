@@ -72,6 +72,7 @@ def test_a_dry_run_shows_all_steps_in_order(rehearsal):
         "Preflight",
         "StateBucket",
         "Infrastructure",
+        "Models",
         "PushedImages",
         "KubeAccess",
         "NodeSnapshot",
@@ -81,7 +82,6 @@ def test_a_dry_run_shows_all_steps_in_order(rehearsal):
         "KubernetesSecrets",
         *["Operator"] * len(operators),
         "AppliedManifests",
-        "DefaultModel",
         "SmokeTest",
     ]
     # All else may need a node that only it can order.

@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
+import yaml
 
 from darkroom.cli import run
 from darkroom.cluster.errors import NotRenderable
@@ -245,6 +246,46 @@ def test_a_deploy_renders_with_the_registry_that_it_was_told(tmp_path):
     )
     step.apply()
     from_mirror_only(step.folder)
+
+
+def with_a_model_at(path):
+    """One runtime with one model more."""
+    entries = yaml.safe_load((ROOT / "runtimes.yaml").read_text("utf-8"))
+    models = entries["runtimes"]["demo"]["models"]
+    models["other"] = models["demo"] | {"path": path}
+    return Catalogue.model_validate(entries)
+
+
+@pytest.mark.parametrize(("path", "mounted"), [("models/sdxl", True), ("models/demo", False)])
+def test_a_deploy_mounts_the_bucket_where_a_model_is_in_no_image(path, mounted, tmp_path):
+    """Else Serve would find no weights, and not get ready."""
+    step = RenderedManifests(
+        catalogue=with_a_model_at(path),
+        outputs=outputs_file(tmp_path),
+        images=images_file(tmp_path),
+        snapshot=lambda _: None,
+        overlay="dev",
+        folder=tmp_path / "rendered",
+    )
+    step.apply()
+    [choice] = read_objects(step.folder / "kustomization.yaml")
+    assert ("components/models-volume" in choice.get("components", ())) is mounted
+
+
+def test_the_mounted_bucket_has_weights_where_runtimes_yaml_says(whole):
+    """`models/x` of the bucket is `models/x` below the root that Serve looks under."""
+    [volume] = whole.of_kind("PersistentVolume")
+    [prefix] = [
+        each.removeprefix("prefix ")
+        for each in volume["spec"]["mountOptions"]
+        if each.startswith("prefix ")
+    ]
+    ray = whole.one("RayService", "demo")["spec"]["rayClusterConfig"]
+    groups = [ray["headGroupSpec"], *ray["workerGroupSpecs"]]
+    for container in [group["template"]["spec"]["containers"][0] for group in groups]:
+        [mount] = [each for each in container["volumeMounts"] if each["name"] == "models"]
+        [root] = [e["value"] for e in container["env"] if e["name"] == "DARKROOM_MODELS_ROOT"]
+        assert f"{mount['mountPath']}/" == f"{root}/{prefix}"
 
 
 def test_a_runtime_that_terraform_does_not_know_is_refused(tmp_path):

@@ -11,9 +11,9 @@ from botocore.stub import Stubber
 
 from darkroom.deploy.access import forwarding
 from darkroom.deploy.adoption import Adoption
-from darkroom.deploy.errors import ProgramFailed, Unfit
+from darkroom.deploy.errors import NotReady, ProgramFailed, Unfit
 from darkroom.deploy.images import fingerprint
-from darkroom.deploy.models import DefaultModel
+from darkroom.deploy.models import Models
 from darkroom.deploy.options import Options
 from darkroom.deploy.snapshot_step import kubernetes_version
 from darkroom.deploy.terraform import explained, unknown_to_state
@@ -204,9 +204,24 @@ def test_a_model_that_cannot_be_sent_is_an_outage_and_no_traceback(tmp_path):
     with Stubber(s3) as stub:
         stub.add_client_error("head_object", "404")
         stub.add_client_error("put_object", "AccessDenied")
-        model = DefaultModel(s3=s3, bucket="weights", path="models/tiny", root=tmp_path)
+        model = Models(s3=s3, bucket="weights", paths=["models/tiny"], root=tmp_path)
         with pytest.raises(Unavailable, match=r"models/tiny/model_index\.json: AccessDenied"):
             model.apply()
+
+
+def test_a_model_of_ones_own_is_asked_for_by_where_it_has_to_be(tmp_path):
+    """What is here is sent all the same; the bucket is made by the same deploy."""
+    (tmp_path / "models/tiny").mkdir(parents=True)
+    s3 = client("http://127.0.0.1:9", "s3")
+    models = Models(s3=s3, bucket="weights", paths=["models/tiny", "models/sdxl"], root=tmp_path)
+    looked = {"Bucket": "weights", "Prefix": "models/sdxl/", "MaxKeys": 1}
+    with Stubber(s3) as stub:
+        stub.add_response("list_objects_v2", {"KeyCount": 0}, looked)
+        wanted = r"models/sdxl: neither .*aws s3 sync FOLDER s3://weights/models/sdxl$"
+        with pytest.raises(NotReady, match=wanted):
+            models.apply()
+        stub.add_response("list_objects_v2", {"KeyCount": 1}, looked)
+        assert models.check().done
 
 
 def test_the_version_of_kubernetes_is_read_where_terraform_has_it():
