@@ -114,7 +114,7 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends bash procps wget \
     && rm -rf /var/lib/apt/lists/*
 COPY runtimes.yaml ./
-COPY models models
+COPY models/demo models/demo
 COPY jobs jobs
 COPY records records
 COPY serve_app serve_app

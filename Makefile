@@ -29,8 +29,9 @@ IMAGES ?= api bridge ui serve-cpu
 IMAGE_TAG ?= $(shell git rev-parse --short HEAD)
 # Ray wants both cores for itself, and no other's Ray beside it. All else runs two at a time, what
 # takes longest first.
-RAY := $(wildcard $(addprefix tests/integration/test_,batch.py serve_*.py spot.py)) tests/e2e tests/cluster
-HEAVY := tests/deploy tests/faults $(filter-out $(RAY),$(sort $(wildcard tests/integration/test_*.py)))
+RAY := $(wildcard $(addprefix tests/integration/test_,batch.py serve_*.py spot.py)) \
+	tests/faults/test_faults_chaos.py tests/e2e tests/cluster
+HEAVY := tests/deploy $(filter-out $(RAY),$(sort $(wildcard $(addsuffix /test_*.py,tests/faults tests/integration))))
 PAIRED := $(if $(FAST),,$(HEAVY)) tests/contract tests/unit
 PACKAGES := jobs records client api bridge serve_app gradio_ui loadtest darkroom
 

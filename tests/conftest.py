@@ -23,6 +23,7 @@ def pytest_configure() -> None:
         os.environ.setdefault("CRD_DIR", str(beside))
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of what has a model, a lab or an API server of its own, a file stays in one process."""
     for item in items:

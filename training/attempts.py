@@ -73,7 +73,8 @@ class Sketcher:
     def attempts(self, *, seed: int, folder: Path, deadline: float) -> Attempts | None:
         """`COUNT` of them, from disk as far as they are there; None if the deadline came first."""
         path = folder / "attempts.pt"
-        mark = checkpoint.fingerprint(self.vae, self.unet, self.text_encoder)
+        weights = checkpoint.fingerprint(self.vae, self.unet, self.text_encoder)
+        mark = f"{type(sampling_schedule()).__name__} {weights}"
         state = checkpoint.load(path)
         if state is None or state["mark"] != mark:
             state = {"drawn": 0, **vars(NONE)}

@@ -50,7 +50,7 @@ class Installation:
                 architecture=_ARCHITECTURES[cluster["system_architecture"]],
                 app_config=config,
                 exposure=Exposed(**found) if (found := cluster.get("exposure")) else None,
-                private_cidrs=tuple(cluster["private_cidrs"]),
+                private_cidrs=tuple(cluster.get("private_cidrs", ())),
             )
         except ValueError as error:
             raise NotRenderable(f"{path} is not JSON: {error}") from error

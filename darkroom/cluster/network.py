@@ -1,7 +1,8 @@
 """Who may speak to whom: one table, and the NetworkPolicies that follow from it.
 
 All else is denied, both ways. NetworkPolicy knows no names: "AWS" is port 443 of the addresses
-that `aws_cidrs` gives, by default of everything public; "the Internet" is everything public, on
+that `aws_cidrs` gives, by default of everything public, and of the VPC where that has interface
+endpoints; "the Internet" is everything public, on
 the ports of the web. Neither holds the link-local addresses: IMDS is open to nobody.
 """
 
@@ -11,7 +12,7 @@ from typing import Any
 
 from darkroom.names import COMPONENT, NAMESPACE, OURS, RAY_HEAD, RAY_WORKER
 
-#: Never reached as AWS or the Internet: our own network, and the node's own services.
+#: Not meant by "everything public": our own network, and the node's own services.
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16")
 EVERYWHERE = "0.0.0.0/0"
 

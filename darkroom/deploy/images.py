@@ -24,8 +24,8 @@ KEPT = "deployed-"
 _BUILD_S, _PUSH_S = 3600, 3600
 #: What the Dockerfile copies: another content is another image.
 _SOURCES = (
-    "Dockerfile", "pyproject.toml", "constraints.txt", "runtimes.yaml", "docker", "models", "jobs",
-    "records", "client", "api", "bridge", "serve_app", "darkroom", "gradio_ui",
+    "Dockerfile", "pyproject.toml", "constraints.txt", "runtimes.yaml", "docker", "models/demo",
+    "jobs", "records", "client", "api", "bridge", "serve_app", "darkroom", "gradio_ui",
 )  # fmt: skip
 _MISSING = frozenset({"ImageNotFoundException"})
 

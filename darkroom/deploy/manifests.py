@@ -11,10 +11,9 @@ from darkroom.cluster.render import Rendering
 from darkroom.cluster.snapshot import Snapshot
 from darkroom.cluster.template import read_objects
 from darkroom.deploy.cluster import BY_REMOVAL, MANAGER, PAUSED, Cluster
-from darkroom.deploy.models import elsewhere, paths_of
+from darkroom.deploy.models import elsewhere
 from darkroom.deploy.step import Standing
 from darkroom.deploy.switchover import Switchover, rayservices
-from darkroom.deploy.wanted import ROOT
 from darkroom.names import COMPONENT, EXPOSURE, NAMESPACE
 from jobs.catalogue import Catalogue
 
@@ -54,7 +53,7 @@ class RenderedManifests:
             registry=self.registry,
             # What no image brings comes from the bucket, and so does all else then: it is mounted
             # in the place of what they bring.
-            components=("models-volume",) if elsewhere(paths_of(self.catalogue), ROOT) else (),
+            components=("models-volume",) if elsewhere(self.catalogue) else (),
         ).write(self.overlay, self.folder)
 
     def undo(self) -> None:

@@ -11,6 +11,11 @@ from darkroom.deploy.step import Standing
 from jobs.catalogue import Catalogue
 from records.errors import MISSING, ObjectMissing, translated
 
+#: Of those in the repository's folder of this name, which is where the bucket has them, too.
+FOLDER = "models"
+#: In every image; what else lies in that folder here is in none.
+BUNDLED = frozenset({f"{FOLDER}/demo"})
+_INDEX = "model_index.json"
 _SHA = "darkroom-sha256"
 
 
@@ -20,14 +25,14 @@ def paths_of(catalogue: Catalogue) -> tuple[str, ...]:
     return tuple(sorted({model.path for each in runtimes for model in each.models.values()}))
 
 
-def elsewhere(paths: Collection[str], root: Path) -> list[str]:
-    """Those that the images do not bring, because the repository has not got them."""
-    return [path for path in paths if not (root / path).is_dir()]
+def elsewhere(catalogue: Catalogue) -> bool:
+    """Whether there are models that no image brings."""
+    return not BUNDLED.issuperset(paths_of(catalogue))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Models:
-    """Folders in Diffusers' layout: ours are in the repository, others are put there by hand."""
+    """Folders in Diffusers' layout: sent from here, if they are here, else put there by hand."""
 
     s3: Any
     bucket: str
@@ -40,11 +45,20 @@ class Models:
 
     def check(self) -> Standing:
         """Each file by its hash; of a model that is not here, whether anything is there."""
-        done = not self._missing() and all(self._same(key, file) for key, file in self._keys())
+        done = (
+            not self._astray()
+            and not self._missing()
+            and all(self._same(key, file) for key, file in self._keys())
+        )
         return Standing(done=done, says=", ".join(self.paths) if done else "")
 
     def apply(self) -> None:
         """Upload what is not there; `NotReady` names what somebody else has to put there."""
+        if astray := self._astray():
+            raise NotReady(
+                f"{', '.join(astray)}: what pods see of the bucket is {FOLDER}/. Let the path in "
+                "runtimes.yaml begin with that"
+            )
         for key, file in self._keys():
             if self._same(key, file):
                 continue
@@ -65,16 +79,23 @@ class Models:
     def undo(self) -> None:
         """Nothing: the bucket is Terraform's, and stays if it may not be deleted."""
 
+    def _astray(self) -> list[str]:
+        return [path for path in self.paths if not path.startswith(f"{FOLDER}/")]
+
     def _missing(self) -> list[str]:
-        return [path for path in elsewhere(self.paths, self.root) if not self._is_there(path)]
+        return [p for p in self.paths if not (self._is_here(p) or self._is_there(p))]
+
+    def _is_here(self, path: str) -> bool:
+        return (self.root / path / _INDEX).is_file()
 
     def _is_there(self, path: str) -> bool:
+        index = f"{path}/{_INDEX}"
         with translated(f"S3, bucket {self.bucket}"):
-            found = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=f"{path}/", MaxKeys=1)
+            found = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=index, MaxKeys=1)
         return bool(found.get("KeyCount"))
 
     def _keys(self) -> Iterator[tuple[str, Path]]:
-        for path in self.paths:
+        for path in filter(self._is_here, self.paths):
             for file in sorted((self.root / path).rglob("*")):
                 if file.is_file():
                     yield str(file.relative_to(self.root)), file

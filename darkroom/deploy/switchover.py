@@ -38,21 +38,30 @@ class Switchover:
 
     def wait(self, names: Sequence[str]) -> None:
         """Until each of them serves what was applied; `NotReady` says what is in the way."""
-        crowded = dict.fromkeys(names, 0)
-        for _ in range(_LIMIT_S // _LOOK_S):
+        crowded, gone = dict.fromkeys(names, 0), set[str]()
+        looks = 0
+        while looks < _LIMIT_S // _LOOK_S:
+            looks += 1
             services = rayservices(self.cluster)
-            waiting = [name for name in names if not services[name].settled]
+            waiting = [
+                name
+                for name in names
+                # Deep sleep may have come to one that was ready.
+                if not services[name].settled and (name in gone or not services[name].suspended)
+            ]
             if not waiting:
                 return
             pods = self.cluster.items("pods", namespace=NAMESPACE)
             for name in waiting:
                 lacks_room = _lacks_room(services[name], pods)
                 crowded[name] = crowded[name] + 1 if lacks_room else 0
-                if services[name].suspended:
+                if name in gone and services[name].suspended:
                     self._wake(services[name], name)
                 elif crowded[name] * _LOOK_S >= _CROWDED_S:
                     self._make_room(name)
-                    crowded[name] = 0
+                    # From here on it takes what a first start takes; but not for ever.
+                    looks, crowded[name] = looks if name in gone else 0, 0
+                    gone.add(name)
             self.sleep(_LOOK_S)
         reasons = [f"{name}: {_in_the_way(services[name], name, pods)}" for name in waiting]
         raise NotReady(f"not ready after {_LIMIT_S // 60} minutes: {'; '.join(reasons)}")
@@ -61,7 +70,8 @@ class Switchover:
         """Have the old cluster go before the new one comes, by way of sleep."""
         self.say(
             f"{name}: no node has room for a second Ray head, so the old one goes first. Jobs "
-            "wait in their queue meanwhile; what is in work begins again"
+            "wait in their queue meanwhile; what is in work begins again. Should this be stopped "
+            "now, the same command goes on"
         )
         self._suspend(name, "true")
 

@@ -24,7 +24,11 @@ def read_vpc(ec2: Any, vpc: str, installation: str, *, public: bool = False) -> 
         tables = ec2.describe_route_tables(Filters=mine)["RouteTables"]
         endpoints = ec2.describe_vpc_endpoints(Filters=mine)["VpcEndpoints"]
     found = chosen(vpc, subnets, tables, installation, public=public)
-    return replace(found, gateway_endpoints=missing(found, endpoints, installation))
+    return replace(
+        found,
+        gateway_endpoints=missing(found, endpoints, installation),
+        private_services=any(each.get("VpcEndpointType") == "Interface" for each in endpoints),
+    )
 
 
 def missing(vpc: Vpc, endpoints: Iterable[Mapping[str, Any]], installation: str) -> list[str]:

@@ -28,6 +28,8 @@ class Vpc:
     public_subnet_ids: Sequence[str] = ()
     #: Those to make: what its route tables have already cannot be made again.
     gateway_endpoints: Sequence[str] = ("s3", "dynamodb")
+    #: Whether services of AWS may have addresses in it, by interface endpoints.
+    private_services: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +127,7 @@ class Wanted:
                 "route_table_ids": list(self.vpc.route_table_ids),
                 "public_subnet_ids": list(self.vpc.public_subnet_ids),
                 "gateway_endpoints": list(self.vpc.gateway_endpoints),
+                "private_services": self.vpc.private_services,
             }
         return given | dict(self.extra)
 

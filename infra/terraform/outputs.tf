@@ -60,7 +60,7 @@ output "cluster" {
     exposure            = local.exposure
     # Where services of AWS may have addresses of the VPC's own: by interface endpoints of ours, or
     # of whoever made the VPC.
-    private_cidrs = local.own_vpc ? (length(var.interface_endpoints) > 0 ? [local.vpc_cidr] : []) : data.aws_vpc.given[0].cidr_block_associations[*].cidr_block
+    private_cidrs = length(var.interface_endpoints) > 0 || try(var.vpc.private_services, false) ? (local.own_vpc ? [local.vpc_cidr] : data.aws_vpc.given[0].cidr_block_associations[*].cidr_block) : []
   }
 }
 

@@ -169,6 +169,8 @@ variable "vpc" {
     public_subnet_ids = optional(list(string), [])
     # Those to make. A route table takes one of each: leave out what others have put there.
     gateway_endpoints = optional(set(string), ["s3", "dynamodb"])
+    # Whether services of AWS have addresses in it, by interface endpoints.
+    private_services = optional(bool, false)
   })
   default = null
 

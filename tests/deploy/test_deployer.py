@@ -119,6 +119,7 @@ NEEDED = [
     ("kms:TagResource", regional("kms", "key/*"), TO_BE_OURS),
     # Minutes may pass until a new key's tag counts, and Terraform does not wait.
     ("kms:EnableKeyRotation", regional("kms", "key/a"), {}),
+    ("kms:CreateAlias", regional("kms", "key/a"), {}),
     ("kms:PutKeyPolicy", regional("kms", "key/a"), OURS),
     ("kms:CreateAlias", regional("kms", "alias/demo-messaging"), {}),
     ("kms:CreateAlias", regional("kms", "key/a"), OURS),
@@ -212,6 +213,9 @@ REFUSED = [
     ("ecr:DeleteRepository", regional("ecr", "repository/another/serve"), {}),
     ("kms:ScheduleKeyDeletion", regional("kms", "key/a"), OTHERS),
     ("kms:TagResource", regional("kms", "key/a"), TO_BE_OURS | OTHERS),
+    ("kms:EnableKeyRotation", regional("kms", "key/a"), OTHERS),
+    ("kms:CreateAlias", regional("kms", "key/a"), OTHERS),
+    ("kms:CreateGrant", regional("kms", "key/a"), {}),
     *((f"apigateway:{verb}", f"{API}/restapis/b", OTHERS) for verb in ("PUT", "PATCH", "DELETE")),
     ("apigateway:DELETE", f"{API}/restapis/b", {}),
     ("apigateway:DELETE", f"{API}/restapis/b/stages/live", OTHERS),

@@ -210,11 +210,11 @@ def test_a_model_that_cannot_be_sent_is_an_outage_and_no_traceback(tmp_path):
 
 
 def test_a_model_of_ones_own_is_asked_for_by_where_it_has_to_be(tmp_path):
-    """What is here is sent all the same; the bucket is made by the same deploy."""
-    (tmp_path / "models/tiny").mkdir(parents=True)
+    """A folder without an index is no model. The bucket is made by the same deploy."""
+    (tmp_path / "models/sdxl").mkdir(parents=True)
     s3 = client("http://127.0.0.1:9", "s3")
-    models = Models(s3=s3, bucket="weights", paths=["models/tiny", "models/sdxl"], root=tmp_path)
-    looked = {"Bucket": "weights", "Prefix": "models/sdxl/", "MaxKeys": 1}
+    models = Models(s3=s3, bucket="weights", paths=["models/sdxl"], root=tmp_path)
+    looked = {"Bucket": "weights", "Prefix": "models/sdxl/model_index.json", "MaxKeys": 1}
     with Stubber(s3) as stub:
         stub.add_response("list_objects_v2", {"KeyCount": 0}, looked)
         wanted = r"models/sdxl: neither .*aws s3 sync FOLDER s3://weights/models/sdxl$"
@@ -222,6 +222,15 @@ def test_a_model_of_ones_own_is_asked_for_by_where_it_has_to_be(tmp_path):
             models.apply()
         stub.add_response("list_objects_v2", {"KeyCount": 1}, looked)
         assert models.check().done
+
+
+def test_a_model_where_no_pod_would_see_it_is_refused(tmp_path):
+    """The bucket is mounted by its folder `models`."""
+    s3 = client("http://127.0.0.1:9", "s3")
+    models = Models(s3=s3, bucket="weights", paths=["weights/sdxl"], root=tmp_path)
+    assert not models.check().done
+    with pytest.raises(NotReady, match="weights/sdxl: what pods see of the bucket is models/"):
+        models.apply()
 
 
 def test_the_version_of_kubernetes_is_read_where_terraform_has_it():

@@ -127,3 +127,11 @@ def test_a_wake_by_somebody_else_does_no_harm():
     kuberay.kubectl = woken_at_once
     after(kuberay)
     assert kuberay.written == ["true"]
+
+
+def test_what_deep_sleep_took_meanwhile_is_not_woken():
+    """It was ready, and the next job wakes it."""
+    kuberay = KubeRay([ASLEEP])
+    kuberay.suspend = True
+    assert after(kuberay) == []
+    assert kuberay.written == []

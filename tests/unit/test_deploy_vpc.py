@@ -1,5 +1,7 @@
 """What of an existing VPC a cluster uses."""
 
+from dataclasses import replace
+
 import boto3
 import pytest
 from moto import mock_aws
@@ -142,11 +144,19 @@ def test_what_ec2_says_of_a_vpc_is_understood():
     ec2.create_route(
         RouteTableId=rtb, DestinationCidrBlock="0.0.0.0/0", NatGatewayId=nat["NatGatewayId"]
     )
-    service = "com.amazonaws.us-west-2.s3"
-    ec2.create_vpc_endpoint(VpcId=vpc, ServiceName=service, RouteTableIds=[rtb])
-    assert read_vpc(ec2, vpc, "demo") == Vpc(
+    service = "com.amazonaws.us-west-2."
+    ec2.create_vpc_endpoint(VpcId=vpc, ServiceName=f"{service}s3", RouteTableIds=[rtb])
+    found = Vpc(
         id=vpc,
         subnet_ids=[made["wide"], made["b"]],
         route_table_ids=[rtb],
         gateway_endpoints=["dynamodb"],
     )
+    assert read_vpc(ec2, vpc, "demo") == found
+    ec2.create_vpc_endpoint(
+        VpcId=vpc,
+        ServiceName=f"{service}sqs",
+        VpcEndpointType="Interface",
+        SubnetIds=[made["b"]],
+    )
+    assert read_vpc(ec2, vpc, "demo") == replace(found, private_services=True)

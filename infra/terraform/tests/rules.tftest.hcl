@@ -190,6 +190,10 @@ run "existing_vpc" {
     error_message = "The given route tables get what they lack."
   }
   assert {
+    condition     = length(output.cluster.private_cidrs) == 0
+    error_message = "Pods reach nothing in a VPC that nobody says has services of AWS."
+  }
+  assert {
     condition     = toset(keys(aws_ec2_tag.discovery)) == toset(["subnet-1", "subnet-2"])
     error_message = "Karpenter finds the given subnets by their tag."
   }
@@ -199,10 +203,19 @@ run "existing_vpc" {
   }
 }
 
-run "existing_vpc_with_an_endpoint" {
+run "existing_vpc_with_endpoints" {
   command = plan
   variables {
-    vpc = { id = "vpc-1", subnet_ids = ["subnet-1", "subnet-2"], route_table_ids = ["rtb-1"], gateway_endpoints = ["dynamodb"] }
+    vpc = { id = "vpc-1", subnet_ids = ["subnet-1", "subnet-2"], route_table_ids = ["rtb-1"], gateway_endpoints = ["dynamodb"], private_services = true }
+  }
+  override_data {
+    target = data.aws_vpc.given[0]
+    values = { cidr_block_associations = [{ association_id = "a", cidr_block = "10.9.0.0/16", state = "associated" }] }
+  }
+
+  assert {
+    condition     = output.cluster.private_cidrs[0] == "10.9.0.0/16"
+    error_message = "Pods reach the networks in which services of AWS have addresses."
   }
 
   assert {
