@@ -2,8 +2,8 @@
 
 All else is denied, both ways. NetworkPolicy knows no names: "AWS" is port 443 of the addresses
 that `aws_cidrs` gives, by default of everything public, and of the VPC where that has interface
-endpoints; "the Internet" is everything public, on
-the ports of the web. Neither holds the link-local addresses: IMDS is open to nobody.
+endpoints; "the Internet" is everything public, on the ports of the web. Neither holds the
+link-local addresses: IMDS is open to nobody.
 """
 
 from collections.abc import Mapping, Sequence

@@ -13,7 +13,7 @@ from darkroom.cluster.template import read_objects
 from darkroom.deploy.cluster import BY_REMOVAL, MANAGER, PAUSED, Cluster
 from darkroom.deploy.models import elsewhere
 from darkroom.deploy.step import Standing
-from darkroom.deploy.switchover import Switchover, rayservices
+from darkroom.deploy.switchover import Switchover, rayservices, suspend
 from darkroom.names import COMPONENT, EXPOSURE, NAMESPACE
 from jobs.catalogue import Catalogue
 
@@ -140,10 +140,7 @@ class AppliedManifests:
                     "name ../../components/deep-sleep in manifests/overlays/*/kustomization.yaml"
                 )
             else:
-                awake = '{"spec": {"suspend": false}}'
-                self.cluster.kubectl(
-                    "patch", "-n", NAMESPACE, each, "--type=merge", "--patch", awake
-                )
+                suspend(self.cluster, name, wanted=False)
                 self.say(f"{name} slept, and is woken: no bridge of these manifests would do it")
 
     def _shut(self) -> list[str]:

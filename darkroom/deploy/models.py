@@ -11,10 +11,10 @@ from darkroom.deploy.step import Standing
 from jobs.catalogue import Catalogue
 from records.errors import MISSING, ObjectMissing, translated
 
-#: Of those in the repository's folder of this name, which is where the bucket has them, too.
-FOLDER = "models"
+#: Of the bucket, and all that pods see of it; of the repository, too.
+_FOLDER = "models"
 #: In every image; what else lies in that folder here is in none.
-BUNDLED = frozenset({f"{FOLDER}/demo"})
+_BUNDLED = frozenset({f"{_FOLDER}/demo"})
 _INDEX = "model_index.json"
 _SHA = "darkroom-sha256"
 
@@ -27,7 +27,7 @@ def paths_of(catalogue: Catalogue) -> tuple[str, ...]:
 
 def elsewhere(catalogue: Catalogue) -> bool:
     """Whether there are models that no image brings."""
-    return not BUNDLED.issuperset(paths_of(catalogue))
+    return not _BUNDLED.issuperset(paths_of(catalogue))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class Models:
         """Upload what is not there; `NotReady` names what somebody else has to put there."""
         if astray := self._astray():
             raise NotReady(
-                f"{', '.join(astray)}: what pods see of the bucket is {FOLDER}/. Let the path in "
+                f"{', '.join(astray)}: what pods see of the bucket is {_FOLDER}/. Let the path in "
                 "runtimes.yaml begin with that"
             )
         for key, file in self._keys():
@@ -80,7 +80,7 @@ class Models:
         """Nothing: the bucket is Terraform's, and stays if it may not be deleted."""
 
     def _astray(self) -> list[str]:
-        return [path for path in self.paths if not path.startswith(f"{FOLDER}/")]
+        return [path for path in self.paths if not path.startswith(f"{_FOLDER}/")]
 
     def _missing(self) -> list[str]:
         return [p for p in self.paths if not (self._is_here(p) or self._is_there(p))]

@@ -5,12 +5,13 @@ while (ray-project/kuberay 1.7, rayservice_controller.go). Whoever looks only at
 old release; and a second head that finds no node would never take over.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from darkroom.deploy.cluster import Cluster
 from darkroom.deploy.errors import NotReady
-from darkroom.names import COMPONENT, NAMESPACE, RAY_HEAD
+from darkroom.names import COMPONENT, NAMESPACE, RAY_HEAD, RUNTIME
 from darkroom.observed import Observed
 from darkroom.situation import Document, Situation, unplaced
 
@@ -19,13 +20,20 @@ _LIMIT_S = 900
 _LOOK_S = 5
 #: A head that is not placed by then stays so: no NodePool makes system nodes.
 _CROWDED_S = 60
-_RUNTIME = "darkroom/runtime"
 
 
 def rayservices(cluster: Cluster) -> dict[str, Observed]:
     """All of them as they are now, by name."""
     found = cluster.items("rayservices", namespace=NAMESPACE)
     return {each["metadata"]["name"]: Observed(document=each) for each in found}
+
+
+def suspend(cluster: Cluster, name: str, *, wanted: bool) -> None:
+    """Put a RayService to sleep, or wake it: KubeRay does so, some time later."""
+    patch = json.dumps({"spec": {"suspend": wanted}})
+    cluster.kubectl(
+        "patch", "-n", NAMESPACE, f"rayservice/{name}", "--type=merge", "--patch", patch
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,18 +81,12 @@ class Switchover:
             "wait in their queue meanwhile; what is in work begins again. Should this be stopped "
             "now, the same command goes on"
         )
-        self._suspend(name, "true")
+        suspend(self.cluster, name, wanted=True)
 
     def _wake(self, service: Observed, name: str) -> None:
         # Not before: the wish to sleep would be gone before KubeRay has seen it.
         if service.condition("Suspended"):
-            self._suspend(name, "false")
-
-    def _suspend(self, name: str, wanted: str) -> None:
-        patch = f'{{"spec": {{"suspend": {wanted}}}}}'
-        self.cluster.kubectl(
-            "patch", "-n", NAMESPACE, f"rayservice/{name}", "--type=merge", "--patch", patch
-        )
+            suspend(self.cluster, name, wanted=False)
 
 
 def _lacks_room(service: Observed, pods: Sequence[Document]) -> bool:
@@ -100,6 +102,6 @@ def _lacks_room(service: Observed, pods: Sequence[Document]) -> bool:
 
 
 def _in_the_way(service: Observed, name: str, pods: Sequence[Document]) -> str:
-    own = [pod for pod in pods if pod["metadata"].get("labels", {}).get(_RUNTIME) == name]
+    own = [pod for pod in pods if pod["metadata"].get("labels", {}).get(RUNTIME) == name]
     found = Situation(runtime=name, service=service, pods=own).pending()
     return ", ".join(f"{what}: {why}" for what, why in found) or "its new cluster is not there yet"

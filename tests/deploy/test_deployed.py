@@ -51,7 +51,7 @@ def test_a_bucket_that_somebody_opened_is_closed_again(applied, deployment):
     assert bucket.check().done
 
 
-def test_models_are_in_the_bucket_with_its_hashes(applied, deployment):
+def test_models_are_in_the_bucket_with_their_hashes(applied, deployment):
     """What is there is not sent again."""
     run([deployment.models], deployment.journal, again=AGAIN)
     assert deployment.models.check().done

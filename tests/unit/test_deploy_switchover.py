@@ -4,7 +4,7 @@ import pytest
 
 from darkroom.deploy.errors import NotReady
 from darkroom.deploy.switchover import Switchover
-from darkroom.names import COMPONENT, RAY_HEAD
+from darkroom.names import COMPONENT, RAY_HEAD, RUNTIME
 
 NO_ROOM = "0/1 nodes are available: 1 Insufficient memory."
 
@@ -52,7 +52,7 @@ class KubeRay:
 
 
 def head(cluster, conditions):
-    labels = {"ray.io/cluster": cluster, COMPONENT: RAY_HEAD, "darkroom/runtime": "demo"}
+    labels = {"ray.io/cluster": cluster, COMPONENT: RAY_HEAD, RUNTIME: "demo"}
     status = {"phase": "Pending", "conditions": conditions}
     return {"metadata": {"name": f"{cluster}-head", "labels": labels}, "status": status}
 
