@@ -26,8 +26,9 @@ from records.webhook import WebhookKeys
 ROOT = Path(__file__).resolve().parent.parent
 #: Seconds; measured 8 with a warm file cache on two cores, much more on the first run.
 _START_S = 120
-#: Seconds that each part has to stop. A bridge needs its own grace period and a little more.
-_STOP_S = 15
+#: Seconds that each part has to stop. A bridge needs its own grace period and a little more, and
+#: Serve what Ray takes on a busy machine.
+_STOP_S = 30
 _BRIDGE_GRACE_S = 10
 #: Short, so that each part stops soon; the emulator asks no price for a call.
 _LONG_POLL_S = "2"

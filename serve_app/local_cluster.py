@@ -7,7 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from jobs.catalogue import Catalogue
+from serve_app import remains
 from serve_app.settings import LocalSettings
 
 HOST = "127.0.0.1"
@@ -59,9 +62,13 @@ def running(
             serve.run((build or app.build)({"runtime": name}), name=name, route_prefix=f"/{name}")
         yield
     finally:
+        below = psutil.Process().children(recursive=True)
         # Ends the processes that we started, at once: `serve.shutdown` would wait for jobs,
         # and `ray stop` would end every Ray on this machine.
         ray.shutdown()
+        # It kills a raylet that needs more than a second, as it does on a busy machine, and then
+        # its agents look for the controller for another minute.
+        remains.end(below)
 
 
 def _python_path() -> str:

@@ -25,10 +25,17 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of what has a model, a lab or an API server of its own, a file stays in one process."""
+    """Of what has a model, a lab or an API server of its own, a file stays in one process.
+
+    All tests of one running system do: the local stack's, and Serve's.
+    """
     for item in items:
-        if item.path.relative_to(ROOT).parts[1] in ("faults", "integration"):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+        folder = item.path.relative_to(ROOT).parts[1]
+        if folder == "e2e":
+            item.add_marker(pytest.mark.xdist_group("e2e"))
+        elif folder in ("faults", "integration"):
+            serve = item.path.stem.startswith("test_serve_")
+            item.add_marker(pytest.mark.xdist_group("serve" if serve else item.path.stem))
 
 
 @pytest.fixture(autouse=True)

@@ -168,10 +168,11 @@ def test_a_broken_catalogue_is_one_clear_sentence_and_leaves_nothing(tmp_path: P
     """Its entry is named, and what was started is stopped."""
     broken = tmp_path / "runtimes.yaml"
     broken.write_text("runtimes: {demo: {models: {}}}")
-    before = set(Path(tempfile.gettempdir()).glob("darkroom-*"))
+    temp = tmp_path / "temp"
+    temp.mkdir()
     up = subprocess.run(
         [sys.executable, "-m", "darkroom", "up"],
-        env={**os.environ, "DARKROOM_RUNTIMES": str(broken)},
+        env={**os.environ, "DARKROOM_RUNTIMES": str(broken), "TMPDIR": str(temp)},
         capture_output=True,
         text=True,
         timeout=60,
@@ -180,7 +181,7 @@ def test_a_broken_catalogue_is_one_clear_sentence_and_leaves_nothing(tmp_path: P
     assert up.returncode == 2
     assert "models" in up.stderr
     assert "Traceback" not in up.stderr
-    assert set(Path(tempfile.gettempdir()).glob("darkroom-*")) == before
+    assert list(temp.iterdir()) == []
 
 
 def test_two_sets_of_free_ports_have_nothing_in_common():
@@ -190,14 +191,16 @@ def test_two_sets_of_free_ports_have_nothing_in_common():
     assert all(port > 1023 for port in ports)
 
 
-def test_a_stack_that_cannot_start_says_why_and_leaves_nothing(stack_environ: dict[str, str]):
+def test_a_stack_that_cannot_start_says_why_and_leaves_nothing(
+    stack_environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """A port that is taken only when the process wants it."""
     taken = Ports.free()
     options = StackOptions(ports=taken, ui=False, environ=stack_environ)
-    before = set(Path(tempfile.gettempdir()).glob("darkroom-*"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", taken.aws))
         holder.listen()
         with pytest.raises(StackError, match="aws"), Stack.running(options):
             raise AssertionError("it must not start")
-    assert set(Path(tempfile.gettempdir()).glob("darkroom-*")) == before
+    assert list(tmp_path.iterdir()) == []

@@ -136,9 +136,10 @@ def stop(process):
         process.send_signal(signal.SIGTERM)
         code = process.wait(TIMEOUT_S)
         _, left = psutil.wait_procs(below, timeout=10)
+        named = [f"{survivor.pid} {survivor.name()}" for survivor in left]
         for survivor in left:
             survivor.kill()
-        assert (code, left) == (0, [])
+        assert (code, named) == (0, []), f"exit status {code}, left: {named}"
 
 
 def _write(folder):
