@@ -27,12 +27,13 @@ JOBS ?= 100
 CRD_DIR ?= $(wildcard ../shared/crds)
 IMAGES ?= api bridge ui serve-cpu
 IMAGE_TAG ?= $(shell git rev-parse --short HEAD)
-# All tests run two at a time, what takes longest first: those of Ray in a half of their own, in
-# which the local stack has one process and every other Ray the other.
-RAY := tests/e2e tests/faults/test_faults_chaos.py tests/cluster \
-	$(wildcard $(addprefix tests/integration/test_,serve_*.py batch.py spot.py))
-HEAVY := tests/deploy $(filter-out $(RAY),$(sort $(wildcard $(addsuffix /test_*.py,tests/faults tests/integration))))
-TWO := -n 2 --dist loadgroup --no-loadscope-reorder
+# The local stack wants both cores for itself: its tests come last, one after another. All others run
+# two at a time, what takes longest first; one process has the emulated AWS while the other has Ray.
+STACK := tests/e2e tests/cluster
+RAY := $(wildcard $(addprefix tests/integration/test_,serve_*.py batch.py spot.py)) \
+	tests/faults/test_faults_chaos.py
+HEAVY := tests/deploy $(RAY) \
+	$(filter-out $(RAY),$(sort $(wildcard $(addsuffix /test_*.py,tests/faults tests/integration))))
 PAIRED := $(if $(FAST),,$(HEAVY)) tests/contract tests/unit
 PACKAGES := jobs records client api bridge serve_app gradio_ui loadtest darkroom
 
@@ -104,8 +105,8 @@ lint: install
 	$(VENV)/bin/mypy
 
 test: lint $(if $(FAST),,$(CHECKOV))
-	$(VENV)/bin/pytest $(TWO) $(PAIRED)
-	$(if $(FAST),,$(VENV)/bin/pytest $(TWO) $(RAY))
+	$(VENV)/bin/pytest -n 2 --dist loadgroup --no-loadscope-reorder $(PAIRED)
+	$(if $(FAST),,$(VENV)/bin/pytest $(STACK))
 
 test-deploy: install
 	$(VENV)/bin/pytest -m "long or not long" tests/deploy tests/integration/test_deploy_cluster.py

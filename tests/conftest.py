@@ -27,13 +27,10 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of what has a model, a lab or an API server of its own, a file stays in one process.
 
-    All tests of one running system do: the local stack's, and Serve's.
+    All files that share a running Serve do.
     """
     for item in items:
-        folder = item.path.relative_to(ROOT).parts[1]
-        if folder == "e2e":
-            item.add_marker(pytest.mark.xdist_group("e2e"))
-        elif folder in ("faults", "integration"):
+        if item.path.relative_to(ROOT).parts[1] in ("faults", "integration"):
             serve = item.path.stem.startswith("test_serve_")
             item.add_marker(pytest.mark.xdist_group("serve" if serve else item.path.stem))
 

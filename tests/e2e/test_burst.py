@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from client.client import Client
@@ -21,11 +22,13 @@ from training.split import held_out_scenes
 from training.trial import judge_scene
 
 JOBS = 64
-PATIENCE_S = 240
+#: Seconds: generous, the tests share two cores with everything else.
+PATIENCE_S = 600
 DEMO_MODEL = Path(__file__).resolve().parents[2] / "models/demo"
 SETTINGS = {"num_inference_steps": 20, "guidance_scale": 5.0}
 
 
+@pytest.mark.timeout(900)  # beyond its own patience
 def test_64_jobs_at_once_each_show_what_their_own_prompt_says(client: Client):
     """Equal to the plain pipeline call within 1/255, and right wherever that one is right."""
     scenes = [*_held_out(1, JOBS // 2), *_held_out(2, JOBS // 2)]
