@@ -66,8 +66,8 @@ def running(
         # Ends the processes that we started, at once: `serve.shutdown` would wait for jobs,
         # and `ray stop` would end every Ray on this machine.
         ray.shutdown()
-        # It kills a raylet that needs more than a second, as it does on a busy machine, and then
-        # its agents look for the controller for another minute.
+        # It kills a raylet that needs more than a second, as one may on a busy machine, and then
+        # looks after nothing below it: seen on CI, where something lived on for ten seconds.
         remains.end(below)
 
 
